@@ -1,0 +1,1 @@
+"""The `audit` command: where the parts are put together."""

@@ -1,0 +1,94 @@
+"""The REST API as the commands see it: one address, one token, errors in plain words."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import httpx
+
+from schemas.errors import Misconfigured, Unavailable
+
+PAGE_ROWS_MAX: Final = 10_000  # what the API gives at most in one page
+READ_TIMEOUT_S: Final = 120.0  # above the API's own bound on a query
+
+Params = Mapping[str, str | int | None]
+
+
+class Refused(Exception):
+    """The API said no; the message names the field and the cure."""
+
+
+class Client:
+    """Calls under /v1. Raises `Unavailable`, `Misconfigured` or `Refused`, each in one line."""
+
+    def __init__(self, base_url: str, token_file: Path) -> None:
+        try:
+            token = token_file.read_text().strip()
+        except FileNotFoundError as error:
+            raise Misconfigured(
+                f"no token at {token_file}: start the service (`audit up`), or name its data"
+                " folder with --data or AUDIT_DATA_DIR"
+            ) from error
+        except OSError as error:
+            raise Misconfigured(f"token file {token_file}: {error.strerror}") from error
+        self._base_url = base_url
+        self._http = httpx.Client(
+            base_url=f"{base_url}/v1",
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(READ_TIMEOUT_S, connect=5.0),
+            trust_env=False,  # a proxy must not see the token of a service on this machine
+        )
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._http.close()
+
+    def get(self, path: str, params: Params | None = None) -> Any:  # noqa: ANN401 - JSON
+        """Return the JSON answer to a GET; parameters that are None are left out."""
+        return self._call("GET", path, params=params)
+
+    def post(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+        """Return the JSON answer to a POST."""
+        return self._call("POST", path, body=body)
+
+    def pages(self, path: str, key: str, params: Params, limit: int) -> Iterator[dict[str, Any]]:
+        """Yield up to `limit` rows of `key`, following the cursor from page to page."""
+        left, cursor = limit, None
+        while left > 0:
+            page = self.get(path, {**params, "limit": min(left, PAGE_ROWS_MAX), "cursor": cursor})
+            yield from page[key]
+            left -= len(page[key])
+            cursor = page.get("next")
+            if cursor is None or not page[key]:
+                return
+
+    def _call(
+        self, method: str, path: str, params: Params | None = None, body: object = None
+    ) -> Any:  # noqa: ANN401 - JSON
+        given = {k: v for k, v in (params or {}).items() if v is not None}
+        try:
+            answer = self._http.request(method, path, params=given, json=body)
+        except httpx.TimeoutException as error:
+            raise Unavailable(
+                f"the API at {self._base_url} gave no answer in time: narrow the time range, or"
+                " ask `audit doctor`"
+            ) from error
+        except httpx.HTTPError as error:
+            raise Unavailable(
+                f"no API answers at {self._base_url}: is it running? `audit up` starts it"
+            ) from error
+        if answer.is_success:
+            return answer.json()
+        raise Refused(_problem(answer))
+
+
+def _problem(answer: httpx.Response) -> str:
+    try:
+        problem = answer.json()
+        parts = [problem.get("field"), problem.get("detail") or problem.get("title")]
+        said = ": ".join(str(part) for part in parts if part)
+        cure = problem.get("cure")
+    except (json.JSONDecodeError, AttributeError):
+        said, cure = f"HTTP {answer.status_code}", None
+    return f"{said}. {cure}" if cure else said

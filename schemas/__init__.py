@@ -1,0 +1,1 @@
+"""The language that all parts speak: event, record, alert, errors, topics and tables."""

@@ -1,0 +1,249 @@
+"""What the REST API answers: the shapes that the CLI and other clients may rely on."""
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from schemas.alert import Severity
+from schemas.catalogue import Category
+from schemas.event import Result
+
+
+class View(BaseModel):
+    """The root of all views: frozen; a client of an older version ignores what it doesn't know."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class Change(View):
+    """One before and after in the details; `path` is dotted, the values are as published."""
+
+    path: str
+    before: Any = None
+    after: Any = None
+
+
+class Geo(View):
+    """Where an address is registered."""
+
+    country: str | None = None
+    asn: int | None = None
+    as_name: str | None = None
+
+
+class EventOut(View):
+    """One stored event. Times are RFC 3339 in UTC; what the event did not say is null.
+
+    Numbers in `details` are passed through as the producer wrote them, of any size.
+    """
+
+    event_id: str
+    timestamp: str
+    tenant: str
+    user: str
+    role: str | None = None
+    on_behalf_of: str | None = None
+    action: str
+    result: Result | Literal["unknown"]
+    resource: str | None = None
+    resource_id: str | None = None
+    ip_address: str | None = None
+    user_agent: str | None = None
+    session_id: str | None = None
+    request_id: str | None = None
+    source: str | None = None
+    reason: str | None = None
+    details: dict[str, Any]
+    category: Category
+    verb: str | None = None
+    changes: tuple[Change, ...] = ()
+    geo: Geo
+    client: str | None = None
+    department: str | None = None
+    user_status: str | None = None
+    data_class: str | None = None
+    retention_class: str | None = None
+    retain_until: str | None = None
+    severity: Severity
+    risk_score: int
+    flags: tuple[str, ...] = ()
+    rules: tuple[str, ...] = ()
+    recorded: str
+    stored: str
+    topic: str
+    partition: int
+    offset: int
+
+
+class EventPage(View):
+    """Events, newest first; `next` is the cursor of the page after, null on the last."""
+
+    events: tuple[EventOut, ...]
+    next: str | None = None
+
+
+class BatchOut(View):
+    """The insert that stored a row, as the ledger of batches has it; null where it was lost."""
+
+    first_offset: int
+    last_offset: int
+    rows: int
+    written: str
+
+
+class Provenance(View):
+    """Where the raw bytes lie in Kafka and by what they were judged."""
+
+    incarnation: str
+    topic: str
+    partition: int
+    offset: int
+    recorded: str
+    stored: str
+    replayed: bool
+    versions: str
+    batch: BatchOut | None = None
+
+
+class EventFound(View):
+    """One event with its evidence; `raw` is null and `raw_base64` set where it is not UTF-8.
+
+    `others` are further rows with the same `event_id`: a producer sent it more than once.
+    """
+
+    event: EventOut
+    raw: str | None
+    raw_base64: str | None
+    provenance: Provenance
+    others: tuple[EventOut, ...] = ()
+
+
+class DeliveryOut(View):
+    """One attempt to bring an alert to a target. The target is named, never its URL."""
+
+    target: str
+    attempt: int
+    outcome: str
+    reason: str | None = None
+    tried: str
+
+
+class AlertOut(View):
+    """One stored alert."""
+
+    alert_id: str
+    rule_id: str
+    rule_version: int
+    title: str
+    severity: Severity
+    tenant: str
+    group: str
+    summary: str
+    runbook: str | None = None
+    tags: tuple[str, ...] = ()
+    user: str | None = None
+    action: str | None = None
+    resource: str | None = None
+    ip_address: str | None = None
+    session_id: str | None = None
+    event_ids: tuple[str, ...] = ()
+    event_count: int
+    occurred: str
+    recorded: str
+    stored: str
+    historical: bool
+
+
+class AlertPage(View):
+    """Alerts; `next` continues a listing, `after` is what a follower asks from next time."""
+
+    alerts: tuple[AlertOut, ...]
+    next: str | None = None
+    after: str | None = None
+
+
+class AlertFound(View):
+    """One alert with each attempt to deliver it."""
+
+    alert: AlertOut
+    deliveries: tuple[DeliveryOut, ...]
+
+
+class QuarantineOut(View):
+    """One message that could not become an event. `open` until a replay accepts it."""
+
+    reason: str
+    hint: str | None = None
+    size: int
+    incarnation: str
+    topic: str
+    partition: int
+    offset: int
+    recorded: str
+    stored: str
+    versions: str
+    open: bool
+
+
+class QuarantinePage(View):
+    """Quarantined messages, newest first."""
+
+    messages: tuple[QuarantineOut, ...]
+    next: str | None = None
+
+
+class QuarantineFound(View):
+    """One quarantined message with its bytes."""
+
+    message: QuarantineOut
+    raw: str | None
+    raw_base64: str | None
+
+
+class ReplayAsked(BaseModel):
+    """Which open quarantined messages to judge again."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: str | None = None
+    partition: int | None = None
+    offset: int | None = None
+    limit: int = 1_000
+
+
+class ReplayDone(View):
+    """What became of them."""
+
+    replayed: int
+    still_rejected: int
+
+
+class Check(View):
+    """One thing the doctor looked at; `cure` is what to do if it is not `ok`."""
+
+    name: str
+    ok: bool
+    found: str
+    want: str
+    cure: str | None = None
+
+
+class Diagnosis(View):
+    """All checks; `ok` if each is."""
+
+    ok: bool
+    checks: tuple[Check, ...]
+
+
+class Problem(View):
+    """An error as RFC 9457 has it (`application/problem+json`).
+
+    `field` is the parameter at fault, `cure` what to do about it.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    field: str | None = None
+    cure: str
