@@ -64,7 +64,13 @@ fmt: setup-dev ## format the code
 schema: setup ## write schemas/event.schema.json anew from the model
 	@$(BIN)/python -m schemas.publish
 
-bench: setup ## measure against the plain way of doing the same work (docs/performance.md)
+.venv-bench/.done: bench/requirements.lock $(VENV)/.run
+	@echo "Installing what we are measured against, pinned in bench/requirements.lock, into .venv-bench ..."
+	@$(BIN)/python -m venv --clear .venv-bench
+	@.venv-bench/bin/python -m pip --disable-pip-version-check install --quiet --require-hashes -r $<
+	@touch $@
+
+bench: setup .venv-bench/.done ## measure against the plain way of doing the same work (docs/performance.md)
 	@exec $(BIN)/python -m bench
 
 lock: ## pin newest versions anew (needs uv)

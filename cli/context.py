@@ -97,5 +97,6 @@ def ends_well(command: Callable[P, R]) -> Callable[P, R]:
 
 def fail(message: str, status: int) -> NoReturn:
     """Print the message and end."""
-    err.print(f"audit: {visible(message)}", style="red", markup=False)
+    lines = "\n".join(visible(line) for line in message.splitlines())
+    err.print(f"audit: {lines}", style="red", markup=False, soft_wrap=True)
     sys.exit(status)

@@ -1,0 +1,1 @@
+"""Measurements: what this costs beside the plain way of doing the same work."""

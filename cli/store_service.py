@@ -1,0 +1,197 @@
+"""Sink, alert delivery and API, alone or together: embedded, one process holds the store."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from prometheus_client import CollectorRegistry
+
+from cli.replaying import Replayer
+from console.doctor import disk_probe, lag_probe, token_probe
+from console.ports import Ports
+from console.probes import kafka_probes, store_probes, target_probe
+from console.reading import Bounds
+from console.service import ApiService, run_api
+from consumers.alerts.service import CONDITIONS as ALERT_CONDITIONS
+from consumers.alerts.service import AlertService, run_alerts
+from consumers.alerts.targets import parse_targets
+from consumers.migrate import migrate, migrations
+from consumers.sink.batch import Limits
+from consumers.sink.consumer import SinkConfig
+from consumers.sink.ledger import ledger
+from consumers.sink.service import CONDITIONS as SINK_CONDITIONS
+from consumers.sink.service import SinkService
+from consumers.sink.writer import Timing
+from runtime.clickhouse import Store
+from runtime.clock import SystemClock
+from runtime.configuration import Given, load
+from runtime.health import Readiness, serve_health
+from runtime.kafka_client import client_options
+from runtime.retry import Backoff
+from runtime.settings import (
+    AlertSettings,
+    ApiSettings,
+    KafkaSettings,
+    PipelineSettings,
+    SinkSettings,
+    StoreSettings,
+)
+from schemas.ledger import Ledger
+from schemas.topics import EVENTS, RECORDS, topic_specs
+
+PARTS: Final = ("sink", "alerts", "api")
+STOP_S: Final = 7.0  # within the supervisor's patience
+TOKEN_FILE: Final = "token"  # noqa: S105 - the name of a file
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What all parts share."""
+
+    given: Given
+    kafka: KafkaSettings
+    store: Store
+    registry: CollectorRegistry
+    readiness: Readiness
+    data: Path
+
+
+Work = Callable[[Parts, asyncio.Event], Coroutine[Any, Any, None]]
+
+
+async def run_parts(given: Given, names: Sequence[str], *, data: Path) -> None:
+    """Run the named parts until cancelled, or until one of them fails, whose error is raised."""
+    kafka, stored = load(KafkaSettings, given), load(StoreSettings, given)
+    registry = CollectorRegistry()
+    conditions = {"sink": SINK_CONDITIONS, "alerts": ALERT_CONDITIONS, "api": ()}
+    readiness = Readiness([c for name in names for c in conditions[name]])
+    async with AsyncExitStack() as stack:
+        host, port = _health(given, names[0])
+        await stack.enter_async_context(serve_health(host, port, readiness, registry))
+        store = await stack.enter_async_context(_store(stored))
+        parts = Parts(given, kafka, store, registry, readiness, data)
+        stop = asyncio.Event()
+        works = {"sink": _sink, "alerts": _alerts, "api": _api}
+        await _run_all([works[name](parts, stop) for name in names], stop)
+
+
+async def _run_all(works: Sequence[Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:
+    tasks = [asyncio.create_task(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.set()
+        _done, late = await asyncio.wait(tasks, timeout=STOP_S)
+        for task in late:
+            task.cancel()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+    for fault in ended:
+        if isinstance(fault, Exception):
+            raise fault
+
+
+@asynccontextmanager
+async def _store(settings: StoreSettings) -> Any:  # noqa: ANN401 - an async iterator of Store
+    """Open the store; an embedded one is migrated here, since no other process can open it."""
+    store = await asyncio.to_thread(
+        Store,
+        settings.dsn.get_secret_value(),
+        database=settings.database,
+        timeout_s=float(settings.query_timeout_s),
+    )
+    try:
+        if store.is_embedded:
+            await asyncio.to_thread(migrate, store)
+        yield store
+    finally:
+        await asyncio.to_thread(store.close)
+
+
+def _health(given: Given, name: str) -> tuple[str, int]:
+    kinds = {"sink": SinkSettings, "alerts": AlertSettings, "api": ApiSettings}
+    settings: Any = load(kinds[name], given)  # type: ignore[type-var]
+    return settings.health_host, settings.health_port
+
+
+async def _sink(parts: Parts, stop: asyncio.Event) -> None:
+    settings = load(SinkSettings, parts.given)
+    config = SinkConfig(
+        bootstrap=parts.kafka.bootstrap,
+        group=settings.group,
+        sink=socket.gethostname(),
+        records_topic=RECORDS,
+        events_topic=EVENTS,
+        timing=Timing(
+            limits=Limits(settings.rows_max, settings.bytes_max, settings.age_ms_max),
+            deadline_s=settings.deadline_s,
+            insert_timeout_s=settings.deadline_s / 2,
+            idle_commit_s=1.0,
+            backoff=Backoff(settings.backoff_initial_ms / 1000, settings.backoff_max_ms / 1000),
+        ),
+        memory_bytes_max=settings.memory_bytes_max,
+        session_timeout_ms=settings.session_timeout_ms,
+        heartbeat_ms=settings.heartbeat_ms,
+        client_options=client_options(parts.kafka),
+    )
+    service = SinkService(
+        config,
+        parts.store,
+        parts.registry,
+        parts.readiness,
+        reconcile_every_s=float(settings.reconcile_every_s),
+    )
+    await service.run(stop)
+
+
+async def _alerts(parts: Parts, stop: asyncio.Event) -> None:
+    settings = load(AlertSettings, parts.given)
+    service = AlertService(
+        parts.kafka.bootstrap,
+        parts.store,
+        parse_targets(settings.targets),
+        parts.registry,
+        parts.readiness,
+        group=settings.group,
+        client_options=client_options(parts.kafka),
+    )
+    await run_alerts(service, stop)
+
+
+async def _api(parts: Parts, stop: asyncio.Event) -> None:
+    settings, stored = load(ApiSettings, parts.given), load(StoreSettings, parts.given)
+    targets = parse_targets(load(AlertSettings, parts.given).targets)
+    clock, options = SystemClock(), client_options(parts.kafka)
+    token_file = settings.token_file or parts.data / TOKEN_FILE
+    specs = topic_specs(partitions=parts.kafka.partitions, replication=parts.kafka.replication)
+
+    async def ask_ledger() -> Ledger:
+        return await ledger(parts.store, parts.kafka.bootstrap, EVENTS, client_options=options)
+
+    async def ask_lag() -> tuple[int, int]:
+        found = await ask_ledger()
+        return found.lag, found.difference
+
+    versions = [migration.version for migration in migrations()]
+    probes = [
+        *kafka_probes(parts.kafka.bootstrap, specs, options),
+        *store_probes(parts.store, clock.now_ms, versions),
+        lag_probe(ask_lag),
+        disk_probe(parts.data),
+        token_probe(token_file),
+        target_probe([target.name for target in targets]),
+    ]
+    replayer = Replayer(parts.store, parts.kafka, load(PipelineSettings, parts.given))
+    service = ApiService(
+        parts.store,
+        Ports(ledger=ask_ledger, replay=replayer.replay, probes=probes),
+        token_file,
+        host=settings.host,
+        port=settings.port,
+        bounds=Bounds(seconds_max=stored.query_timeout_s),
+        clock=clock,
+    )
+    await run_api(service, stop)

@@ -1,0 +1,1 @@
+"""The console: search, alerts, quarantine, ledger and doctor, as a REST API."""

@@ -1,0 +1,84 @@
+"""Who may ask: one bearer token, kept in a file that only its owner can read."""
+
+import hmac
+import os
+import secrets
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from schemas.errors import Misconfigured
+
+TOKEN_BYTES: Final = 32
+TOKEN_LENGTH_MIN: Final = 32  # characters; what is shorter could be guessed
+TOKEN_LENGTH_MAX: Final = 512
+OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What proves the right to ask, and for whose data; no tenant means all of them."""
+
+    token: SecretStr
+    tenant: str | None = None
+
+    def admits(self, header: str | None) -> bool:
+        """Say whether an Authorization header carries the token, in time that tells nothing."""
+        scheme, _, given = (header or "").partition(" ")
+        wanted = self.token.get_secret_value().encode()
+        is_same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), wanted)
+        return scheme.lower() == "bearer" and is_same
+
+
+def load_token(path: Path) -> SecretStr:
+    """Read the token, or make one if there is no file yet; it is never seen half written.
+
+    Raises `Misconfigured` if others than the owner can read it, or it is too short.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        _create(path)
+        return load_token(path)
+    except OSError as error:
+        raise Misconfigured(f"{path}: the token can't be read ({error.strerror})") from error
+    with os.fdopen(descriptor, encoding="ascii", errors="replace") as file:
+        require_private(path, os.fstat(descriptor).st_mode)
+        token = file.read(TOKEN_LENGTH_MAX + 2).strip()
+    if not TOKEN_LENGTH_MIN <= len(token) <= TOKEN_LENGTH_MAX or not token.isascii():
+        raise Misconfigured(
+            f"{path} holds no token of {TOKEN_LENGTH_MIN} to {TOKEN_LENGTH_MAX} characters: "
+            f"remove it, and a new one is made at the next start"
+        )
+    return SecretStr(token)
+
+
+def require_private(path: Path, mode: int) -> None:
+    """Raise `Misconfigured` naming the path and the cure unless only the owner has rights."""
+    if mode & OTHERS:
+        raise Misconfigured(
+            f"{path} can be read by others (mode {stat.S_IMODE(mode):04o}): chmod 600 {path}, "
+            f"and remove it first if it may have been read"
+        )
+
+
+def _create(path: Path) -> None:
+    """Write a new token beside the path and link it there; if another was first, theirs stays."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "w", encoding="ascii") as file:
+            file.write(secrets.token_urlsafe(TOKEN_BYTES) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(draft, path)
+        except FileExistsError:
+            return
+        finally:
+            draft.unlink()
+    except OSError as error:
+        raise Misconfigured(f"{path}: the token can't be written ({error.strerror})") from error

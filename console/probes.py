@@ -1,0 +1,104 @@
+"""The doctor's probes of the parts: the store, the deliveries in it, Kafka and its topics."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from console.doctor import Finding, Probe, skew_probe
+from console.reading import Asks
+from runtime.topics import ensure_topics, topic_ids
+from schemas.tables import DELIVERIES, MIGRATIONS
+from schemas.topics import EVENTS, TopicSpec
+
+MAJOR_MIN: Final = 26
+FAILING_MINUTES: Final = 60
+
+
+def store_probes(store: Asks, now_ms: Callable[[], int], versions: Sequence[int]) -> list[Probe]:
+    """Return the probes of the store; `versions` are the migrations that this code comes with."""
+
+    async def ask(sql: str) -> list[dict[str, Any]]:
+        return await asyncio.to_thread(store.query, sql)
+
+    async def look_version() -> Finding:
+        version = str((await ask("SELECT version() AS v"))[0]["v"])
+        return Finding(int(version.split(".", 1)[0]) >= MAJOR_MIN, version)
+
+    async def look_migrations() -> Finding:
+        rows = await ask(f"SELECT DISTINCT version FROM {MIGRATIONS}")  # noqa: S608 - a constant
+        missing = sorted(set(versions) - {int(row["version"]) for row in rows})
+        return Finding(not missing, f"missing {missing}" if missing else "all applied")
+
+    async def look_targets() -> Finding:
+        rows = await ask(
+            f"SELECT target, argMax(toString(outcome), (at, attempt)) AS last FROM {DELIVERIES} "  # noqa: S608 - constants
+            f"WHERE at > now64() - INTERVAL {FAILING_MINUTES} MINUTE AND target != '*' "
+            "AND error != 'queued' GROUP BY target ORDER BY target LIMIT 100"
+        )
+        bad = [row["target"] for row in rows if row["last"] in ("failed", "given_up")]
+        return Finding(not bad, f"failing: {', '.join(bad)}" if bad else "none failing")
+
+    async def ask_clock() -> int:
+        return int((await ask("SELECT toUnixTimestamp64Milli(now64(3)) AS ms"))[0]["ms"])
+
+    return [
+        Probe(
+            "ClickHouse",
+            f"version {MAJOR_MIN} or newer",
+            "start it, or upgrade it; see the log of the store",
+            look_version,
+        ),
+        Probe("tables", "every migration applied", "run 'audit migrate'", look_migrations),
+        Probe(
+            "alert targets",
+            f"no target failing in the last {FAILING_MINUTES} minutes",
+            "see 'audit alerts' and the log for the reason; correct the target's URL",
+            look_targets,
+        ),
+        skew_probe("the store", now_ms, ask_clock),
+    ]
+
+
+def kafka_probes(
+    bootstrap: str, specs: Sequence[TopicSpec], client_options: Mapping[str, Any] | None = None
+) -> list[Probe]:
+    """Return the probes of the broker and of the topics as `specs` have them."""
+    options = dict(client_options or {})
+
+    async def look_broker() -> Finding:
+        ids = await topic_ids(bootstrap, [EVENTS])
+        return Finding(EVENTS in ids, "answers" if EVENTS in ids else f"answers, without {EVENTS}")
+
+    async def look_topics() -> Finding:
+        states = await ensure_topics(bootstrap, specs, verify_only=True, client_options=options)
+        faults = [f"{f.topic} {f.setting}: {f.have}" for s in states for f in s.faults]
+        return Finding(
+            all(state.is_right for state in states),
+            "; ".join(faults[:5]) if faults else "as they must be",
+        )
+
+    return [
+        Probe(
+            "Kafka",
+            f"answers, and tells the id of {EVENTS}",
+            "start it, or correct the bootstrap address; it must be Kafka 4 or tell topic ids",
+            look_broker,
+        ),
+        Probe(
+            "topics", "with the settings that the promises need", "run 'audit topics'", look_topics
+        ),
+    ]
+
+
+def target_probe(names: Sequence[str]) -> Probe:
+    """Return a probe of whether alerts reach anybody."""
+
+    async def look() -> Finding:
+        return Finding(bool(names), ", ".join(names) or "none: alerts are only stored and logged")
+
+    return Probe(
+        "alert delivery",
+        "a target is configured",
+        "name a target of alert delivery in the settings, as an apprise URL",
+        look,
+    )

@@ -1,0 +1,76 @@
+"""Errors as the API tells them: RFC 9457 problems that name the field and the cure."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from schemas.errors import AuditError
+from schemas.views import Problem
+
+PROBLEM_TYPE: Final = "urn:audit-stream:problem:"
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of problem: its status, and what to do when nothing better is known."""
+
+    status: int
+    title: str
+    cure: str
+
+
+KINDS: Final[dict[str, Kind]] = {
+    "bad_parameter": Kind(400, "A parameter is wrong", "see /openapi.json"),
+    "unknown_parameter": Kind(400, "There is no such parameter", "see /openapi.json"),
+    "bad_cursor": Kind(400, "The cursor can't be read", "ask again without the cursor"),
+    "query_too_broad": Kind(
+        400,
+        "The query would read too much",
+        "narrow it: a since and until closer together, or a user, session, ip or resource",
+    ),
+    "unauthorized": Kind(
+        401, "A token is needed", "send 'Authorization: Bearer TOKEN' with the service's token"
+    ),
+    "forbidden_tenant": Kind(
+        403, "The token is for another tenant", "leave tenant out, or use that tenant's token"
+    ),
+    "not_found": Kind(404, "There is no such thing", "check the id"),
+    "method_not_allowed": Kind(405, "That can't be done here", "see /openapi.json"),
+    "too_large": Kind(413, "The request is too large", "send less"),
+    "wrong_host": Kind(
+        421, "This service is not that host", "ask for it by a host name that it was told of"
+    ),
+    "busy": Kind(503, "Too many requests at once", "try again in a second"),
+    "store_unavailable": Kind(503, "The store is away", "try again; see 'audit doctor'"),
+    "unavailable": Kind(503, "A part that this needs is away", "try again; see 'audit doctor'"),
+    "timeout": Kind(504, "It took too long", "ask for less at once"),
+    "internal": Kind(500, "A bug", "report it with the service's log"),
+}
+
+
+class Refused(AuditError):
+    """A request that ends with a problem. `detail` names no value that was asked for."""
+
+    def __init__(self, kind: str, detail: str, *, field: str | None = None, cure: str = "") -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+        self.detail = detail
+        self.field = field
+        self.cure = cure
+
+
+def problem(kind: str, detail: str, *, field: str | None = None, cure: str = "") -> Problem:
+    """Return the problem; without a `cure` that of its kind."""
+    known = KINDS[kind]
+    return Problem(
+        type=PROBLEM_TYPE + kind,
+        title=known.title,
+        status=known.status,
+        detail=detail,
+        field=field,
+        cure=cure or known.cure,
+    )
+
+
+def problem_of(refused: Refused) -> Problem:
+    """Return what to answer to a refused request."""
+    return problem(refused.kind, refused.detail, field=refused.field, cure=refused.cure)

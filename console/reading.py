@@ -1,0 +1,119 @@
+"""Questions to the store, bounded in rows, time and memory, on threads of their own."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any, Final, Protocol, TypeVar
+
+from console.problems import Refused
+from console.rendering import EVENT_SELECT, Row
+from console.search import Conditions, Query, to_coordinates, to_wide
+from schemas.errors import StoreUnavailable
+
+T = TypeVar("T")
+
+THREADS: Final = 4  # each has a client of its own; two cores answer no more than these at once
+QUERY_S_MAX: Final = 8  # under the request's own bound, so that the answer names the cure
+QUERY_BYTES_MAX: Final = 201_326_592  # 192 MiB of memory for one query
+HOUR_US: Final = 3_600_000_000
+# Newest first, most questions are answered by the last days; looking there first, and further
+# back only for what is still missing, reads a fraction of looking everywhere at once.
+REACHES_US: Final = (HOUR_US, 24 * HOUR_US, 7 * 24 * HOUR_US, 35 * 24 * HOUR_US)
+
+
+class Asks(Protocol):
+    """The part of the store that reading needs; safe from several threads."""
+
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        settings: Mapping[str, str | int] | None = None,
+    ) -> list[dict[str, Any]]:
+        """Run a SELECT, one dict a row."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What one query may use."""
+
+    seconds_max: int = QUERY_S_MAX
+    memory_bytes_max: int = QUERY_BYTES_MAX
+
+    def settings(self) -> dict[str, str | int]:
+        """Return ClickHouse's names of them."""
+        return {
+            "max_execution_time": self.seconds_max,
+            "timeout_overflow_mode": "throw",
+            "max_memory_usage": self.memory_bytes_max,
+            "max_bytes_before_external_sort": self.memory_bytes_max // 2,
+            "optimize_read_in_order": 1,
+        }
+
+
+class Reader:
+    """Runs queries on its own threads; close it when the service ends."""
+
+    def __init__(
+        self,
+        store: Asks,
+        *,
+        is_too_broad: Callable[[StoreUnavailable], bool],
+        bounds: Bounds | None = None,
+    ) -> None:
+        """Take the store; `is_too_broad` tells a query that hit its bounds from a store away."""
+        self._store = store
+        self._is_too_broad = is_too_broad
+        self._settings = (bounds or Bounds()).settings()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="audit-read")
+
+    async def rows(self, query: Query) -> list[Row]:
+        """Run one query. Raises `Refused` if it would read too much, else as the store does."""
+        loop = asyncio.get_running_loop()
+        try:
+            return list(
+                await loop.run_in_executor(
+                    self._threads, self._store.query, query.sql, query.parameters, self._settings
+                )
+            )
+        except StoreUnavailable as error:
+            if self._is_too_broad(error):
+                raise Refused(
+                    "query_too_broad", "the query hit its bound of time or memory"
+                ) from error
+            raise
+
+    async def events(self, found: Conditions, limit: int, now_us: int) -> list[Row]:
+        """Return up to `limit` event rows, newest first.
+
+        Two steps: which rows, from narrow columns, reach by reach back in time; then those rows.
+        """
+        chosen: list[Row] = []
+        for reach in reaches(now_us):
+            chosen += await self.rows(to_coordinates(found, limit - len(chosen), reach))
+            if len(chosen) >= limit:
+                break
+        if not chosen:
+            return []
+        wide = await self.rows(to_wide(chosen, EVENT_SELECT))
+        place = {_key(row): row for row in wide}
+        return [place[_key(row)] for row in chosen if _key(row) in place]
+
+    def close(self) -> None:
+        """Wait for running queries and end the threads."""
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def reaches(now_us: int) -> Iterator[tuple[int | None, int | None]]:
+    """Yield half-open periods [from, before) that cover all time once, newest first."""
+    before: int | None = None
+    for reach_us in REACHES_US:
+        yield now_us - reach_us, before
+        before = now_us - reach_us
+    yield None, before
+
+
+def _key(row: Row) -> tuple[str, int, int]:
+    return row["incarnation"], row["partition"], row["offset"]

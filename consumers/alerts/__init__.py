@@ -1,0 +1,1 @@
+"""Alerts: stored once, shown, and brought to the people who must know."""

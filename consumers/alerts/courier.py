@@ -1,0 +1,147 @@
+"""One target's deliveries: a bounded queue in order of time, and the workers that empty it."""
+
+import asyncio
+import contextlib
+import heapq
+import logging
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+from consumers.alerts.schedule import Attempt, Due, judge, moment_ms
+from consumers.alerts.tally import Tally
+from consumers.alerts.targets import Target
+from runtime.clock import Clock
+from runtime.log import event
+from schemas.alert import Alert
+from schemas.errors import TargetUnavailable
+
+WAIT_S_MAX: Final = 1.0  # a wake-up that asyncio lost costs no more than this
+QUEUE_MAX: Final = 10_000  # further ones stay in the store until these are done
+SEND_S_MAX: Final = 30.0  # a plugin may make several requests, each with its own timeout
+REFUSED: Final = "refused"
+TIMED_OUT: Final = "timeout"
+log: Final = logging.getLogger("audit.alerts")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What all couriers share: the clock, the counts, and where outcomes are recorded."""
+
+    clock: Clock
+    tally: Tally
+    record: Callable[[Attempt], None]
+
+
+class Courier:
+    """Delivers to one target, so that a target that is slow or away holds up no other.
+
+    At least once: a process that dies after the target took an alert and before that is recorded
+    sends it again. The alert's id is the same each time.
+    """
+
+    def __init__(self, target: Target, desk: Desk) -> None:
+        self.name: Final = target.name
+        self._target = target
+        self._desk = desk
+        self._heap: list[tuple[int, int, Due]] = []
+        self._queued: set[str] = set()
+        self._count = 0
+        self._changed = asyncio.Condition()
+        self._threads = ThreadPoolExecutor(target.parallel, thread_name_prefix="audit-send")
+        self.has_spilled = False
+
+    @property
+    def pending(self) -> int:
+        """How many alerts wait here or are under way."""
+        return len(self._queued)
+
+    async def take(self, due: Due) -> None:
+        """Queue a delivery; one that is here already, or finds no room, is left to the store."""
+        if due.alert.alert_id in self._queued:
+            return
+        if len(self._queued) >= QUEUE_MAX:
+            self.has_spilled = True
+            return
+        self._queued.add(due.alert.alert_id)
+        await self._push(due)
+
+    async def run(self) -> None:
+        """Deliver until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                for _ in range(self._target.parallel):
+                    group.create_task(self._work())
+        finally:
+            self._threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _work(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = await self._next()
+            began = loop.time()
+            await self._deliver(due)
+            if self._target.pace_s:
+                await asyncio.sleep(max(0.0, began + self._target.pace_s - loop.time()))
+
+    async def _deliver(self, due: Due) -> None:
+        error = await self._send(due.alert)
+        now_ms = self._desk.clock.now_ms()
+        attempt, again = judge(due, error, now_ms)
+        self._desk.tally.count(attempt, (now_ms - moment_ms(due.alert.recorded)) / 1000)
+        self._desk.record(attempt)
+        if error is not None:
+            event(
+                log,
+                "alert not delivered",
+                level=logging.WARNING,
+                target=self.name,
+                alert_id=attempt.alert_id,
+                attempt=attempt.attempt,
+                reason=error,
+                outcome=attempt.outcome,
+            )
+        if again is None:
+            self._queued.discard(due.alert.alert_id)
+            self._desk.tally.pending(self.name, self.pending)
+        else:
+            await self._push(again)
+
+    async def _send(self, alert: Alert) -> str | None:
+        """Return None if the target took it, else the kind of its refusal. Total: plugins vary."""
+        loop = asyncio.get_running_loop()
+        future = loop.run_in_executor(self._threads, self._target.send, alert)
+        done, _ = await asyncio.wait({future}, timeout=SEND_S_MAX)
+        if not done:  # the thread ends by its own timeouts; it may still succeed
+            future.add_done_callback(_forget)
+            return TIMED_OUT
+        failure = future.exception()
+        if failure is None:
+            return None
+        return REFUSED if isinstance(failure, TargetUnavailable) else type(failure).__name__
+
+    async def _push(self, due: Due) -> None:
+        async with self._changed:
+            self._count += 1
+            heapq.heappush(self._heap, (due.not_before_ms, self._count, due))
+            self._changed.notify()
+        self._desk.tally.pending(self.name, self.pending)
+
+    async def _next(self) -> Due:
+        """Return the next delivery once its time has come."""
+        async with self._changed:
+            while True:
+                wait_s = WAIT_S_MAX
+                if self._heap:
+                    wait_s = (self._heap[0][0] - self._desk.clock.now_ms()) / 1000
+                    if wait_s <= 0:
+                        return heapq.heappop(self._heap)[2]
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._changed.wait(), min(wait_s, WAIT_S_MAX))
+
+
+def _forget(future: asyncio.Future[None]) -> None:
+    """Take the outcome of a send that nobody waits for, so that asyncio does not complain."""
+    if not future.cancelled():
+        future.exception()

@@ -1,0 +1,204 @@
+"""The alert service: audit.alerts → store → targets, until told to stop."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
+from prometheus_client import CollectorRegistry
+
+from consumers.alerts.book import Book, Storing
+from consumers.alerts.courier import QUEUE_MAX, Courier, Desk
+from consumers.alerts.intake import Intake
+from consumers.alerts.recorder import Recorder
+from consumers.alerts.tally import Tally
+from consumers.alerts.targets import Target
+from runtime.clock import Clock, SystemClock
+from runtime.health import Readiness
+from runtime.log import event
+from runtime.retry import Backoff, retry_unavailable
+from schemas.errors import BrokerUnavailable, Unavailable
+from schemas.topics import ALERTS
+
+GROUP: Final = "audit-alerts"
+CONDITIONS: Final = ("alerts: kafka", "alerts: store")
+POLL_MS: Final = 200  # how long a stop may wait for the next look at it
+RECORDS_MAX: Final = 500
+SWEEP_S: Final = 30.0  # how soon what found no room in a queue is fetched from the store
+STOP_S_MAX: Final = 3.0
+BACKOFF: Final = Backoff(initial_s=0.1, max_s=5.0)
+log: Final = logging.getLogger("audit.alerts")
+
+
+def show_in_log(line: str) -> None:
+    """Write an alert's line to the log."""
+    event(log, "alert", level=logging.WARNING, alert=line)
+
+
+@dataclass(frozen=True, slots=True)
+class AlertService:
+    """What the service is made of; values only, so that the composition root says it all.
+
+    `store` is used from several threads. `readiness` must know `CONDITIONS`.
+    """
+
+    bootstrap: str
+    store: Storing
+    targets: Sequence[Target]
+    registry: CollectorRegistry
+    readiness: Readiness
+    group: str = GROUP
+    topic: str = ALERTS
+    client_options: Mapping[str, Any] = field(default_factory=dict)
+    clock: Clock = field(default_factory=SystemClock)
+    show: Callable[[str], None] = show_in_log
+
+
+async def run_alerts(service: AlertService, stop: asyncio.Event) -> None:
+    """Run until `stop` is set. Whatever is away is waited for; nothing is lost meanwhile.
+
+    At least once to each target: what was sent but not recorded when the process died is sent
+    again, at most one delivery for each of the target's workers.
+    """
+    tally = Tally(service.registry)
+    book = Book(service.store)
+    recorder = Recorder(book)
+    desk = Desk(service.clock, tally, recorder.put)
+    couriers = {target.name: Courier(target, desk) for target in service.targets}
+    intake = Intake(book, couriers, tally, service.clock, service.show)
+    await _until(stop, _resume(service, book, couriers))
+    running = [recorder.run(), *(courier.run() for courier in couriers.values())]
+    running.append(_sweep(service, book, couriers))
+    tasks = [asyncio.create_task(work) for work in running]
+    consuming = asyncio.create_task(_consume(service, intake, stop))
+    try:
+        await asyncio.wait({consuming, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        stop.set()
+        for task in tasks:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await consuming
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        await recorder.flush(STOP_S_MAX)
+    for fault in ended:
+        if isinstance(fault, Exception):
+            raise fault
+
+
+async def _until(stop: asyncio.Event, work: Any) -> None:  # noqa: ANN401 - any coroutine
+    """Do the work, or leave it when told to stop."""
+    working, stopping = asyncio.create_task(work), asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({working, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            working.result()
+    finally:
+        for task in (working, stopping):
+            task.cancel()
+
+
+async def _resume(service: AlertService, book: Book, couriers: Mapping[str, Courier]) -> None:
+    """Queue what an earlier process left, waiting for the store as long as it takes."""
+
+    def missed(error: Unavailable, _wait_s: float) -> None:
+        service.readiness.miss("alerts: store", str(error), "see 'audit doctor'")
+
+    if couriers:
+        due = await retry_unavailable(
+            lambda: asyncio.to_thread(book.pending, list(couriers), service.clock.now_ms()),
+            backoff=BACKOFF,
+            deadline_s=None,
+            on_retry=missed,
+        )
+        for one in due:
+            await couriers[one.target].take(one)
+    service.readiness.meet("alerts: store")
+
+
+async def _sweep(service: AlertService, book: Book, couriers: Mapping[str, Courier]) -> None:
+    """Fetch again, now and then, what found no room."""
+    while True:
+        await asyncio.sleep(SWEEP_S)
+        spilled = {n: c for n, c in couriers.items() if c.has_spilled and c.pending < QUEUE_MAX / 2}
+        if spilled:
+            for courier in spilled.values():
+                courier.has_spilled = False
+            await _resume(service, book, spilled)
+
+
+async def _consume(service: AlertService, intake: Intake, stop: asyncio.Event) -> None:
+    attempt = 0
+    while not stop.is_set():
+        try:
+            await _consume_once(service, intake, stop)
+        except BrokerUnavailable as error:
+            service.readiness.miss("alerts: kafka", str(error), "see 'audit doctor'")
+            attempt += 1
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), BACKOFF.ceiling_s(attempt))
+
+
+async def _consume_once(service: AlertService, intake: Intake, stop: asyncio.Event) -> None:
+    """Join the group and take batches until told to stop. Raises `BrokerUnavailable`."""
+    consumer = AIOKafkaConsumer(
+        service.topic,
+        bootstrap_servers=service.bootstrap,
+        group_id=service.group,
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+        fetch_max_wait_ms=100,
+        session_timeout_ms=6_000,
+        heartbeat_interval_ms=1_000,
+        **service.client_options,
+    )
+    try:
+        await consumer.start()
+        service.readiness.meet("alerts: kafka")
+        while not stop.is_set():
+            batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_MAX)
+            records = [record for batch in batches.values() for record in batch]
+            if records and await _take(service, intake, records, stop):
+                nexts = {tp: batch[-1].offset + 1 for tp, batch in batches.items() if batch}
+                await _commit(consumer, nexts)
+    except (KafkaError, OSError) as error:
+        raise BrokerUnavailable(f"alerts can't be read: {type(error).__name__}") from error
+    finally:
+        with contextlib.suppress(KafkaError):
+            await consumer.stop()
+
+
+async def _take(
+    service: AlertService, intake: Intake, records: Sequence[Any], stop: asyncio.Event
+) -> bool:
+    """Take a batch however long the store is away; False if told to stop before it was taken."""
+
+    def missed(error: Unavailable, _wait_s: float) -> None:
+        service.readiness.miss("alerts: store", str(error), "see 'audit doctor'")
+
+    try:
+        await retry_unavailable(
+            lambda: intake.take(records),
+            backoff=BACKOFF,
+            deadline_s=None,
+            is_wanted=lambda: not stop.is_set(),
+            on_retry=missed,
+        )
+    except Unavailable as error:
+        event(log, "stopped while the store was away", level=logging.WARNING, error=error)
+        return False
+    service.readiness.meet("alerts: store")
+    return True
+
+
+async def _commit(consumer: AIOKafkaConsumer, nexts: Mapping[Any, int]) -> None:
+    """Commit; whoever has a lost partition by now looks, and finds the rows stored."""
+    try:
+        await consumer.commit(dict(nexts))
+    except (CommitFailedError, IllegalStateError) as error:
+        event(log, "offsets not committed after a rebalance", error=error)

@@ -1,0 +1,311 @@
+"""Enrichment: from the fields of an event to the columns that are derived of them. Pure."""
+
+import ipaddress
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any, Final, NamedTuple, Protocol
+
+import orjson
+
+from detections.hours import Hours
+from detections.rule import Derived
+from pipeline.changes import find_changes
+from pipeline.directory import ACTIVE, EMPTY, Directory, Person
+from pipeline.geo import NOWHERE, Geo, NoGeo, Place
+from pipeline.moment import DAY_MS, Moment, parse, retain_until
+from pipeline.policy import Kept, Policy
+from pipeline.risk import raise_severity
+from schemas.alert import Severity
+from schemas.catalogue import action_of, category_of, result_of, verb_of
+from schemas.errors import BadEvent
+from schemas.event import FIELDS, Fields
+from schemas.secrets import mask_details, mask_text
+
+ACTIONS_CACHED_MAX: Final = 4_096
+ADDRESSES_CACHED_MAX: Final = 32_768  # about 400 bytes each: 13 MiB
+USERS_CACHED_MAX: Final = 16_384
+RESOURCES_CACHED_MAX: Final = 4_096
+AGENTS_CACHED_MAX: Final = 4_096  # at most 8 KiB each: 32 MiB if someone wants it so
+UNKNOWN_FIELDS_MAX: Final = 65_535  # what the column holds
+
+# Texts in which a person or program may leave a secret. Ids (event, session, request) stay as
+# they are: they are what an event is found by.
+_MASKED: Final = ("role", "on_behalf_of", "resource_id", "source", "reason")
+_IDS: Final = ("event_id", "session_id", "request_id")
+
+
+class Clients(Protocol):
+    """Names the client behind a user agent."""
+
+    @property
+    def version(self) -> str:
+        """A text without spaces that names the patterns and their date."""
+
+    def parse(self, user_agent: str) -> str:
+        """Name the client, '' if nothing is known; total."""
+
+
+class NoClients:
+    """Knows no client; as `Clients` promises."""
+
+    version: Final = "none"
+
+    def parse(self, user_agent: str) -> str:  # noqa: ARG002 - as the protocol has it
+        """Give nothing."""
+        return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Lookups:
+    """What is looked up, each under the version that stands on every record."""
+
+    policy: Policy
+    geo: Geo = field(default_factory=NoGeo)
+    clients: Clients = field(default_factory=NoClients)
+    directory: Directory = EMPTY
+
+    @property
+    def version(self) -> str:
+        """All versions in one text."""
+        return (
+            f"geo={self.geo.version} clients={self.clients.version}"
+            f" directory={self.directory.version} policy={self.policy.version}"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The settings that decide what a record says."""
+
+    is_strict: bool = False  # refuse events with unknown top-level fields
+    future_ms_max: int = 300_000  # clocks of producers may be that far ahead
+    late_ms_min: int = 7 * DAY_MS
+    historical_ms_min: int = DAY_MS  # an alert on what is older is never delivered
+    hours: Hours = field(default_factory=Hours)
+
+    @property
+    def version(self) -> str:
+        """All settings in one short text without spaces."""
+        strict = "strict" if self.is_strict else "tolerant"
+        hours = self.hours.description.replace(" ", "_")
+        return f"{strict},{self.future_ms_max},{self.late_ms_min},{hours}"
+
+
+class Known(NamedTuple):
+    """What follows from an action and the result that came with it."""
+
+    columns: dict[str, Any]
+    category: str
+    verb: str
+    result: str
+    severity: Severity
+
+
+class Met(NamedTuple):
+    """What follows from a user's name."""
+
+    columns: dict[str, Any]
+    person: Person
+    flags: tuple[str, ...]
+
+
+class Located(NamedTuple):
+    """What follows from an address."""
+
+    columns: dict[str, Any]
+    place: Place
+    flags: tuple[str, ...]
+
+
+class Filed(NamedTuple):
+    """What follows from an action and a resource."""
+
+    columns: dict[str, Any]
+    kept: Kept
+    flags: tuple[str, ...]
+
+
+class Agent(NamedTuple):
+    """What follows from a user agent."""
+
+    columns: dict[str, Any]
+    client: str
+    is_masked: bool
+
+
+class Enriched(NamedTuple):
+    """An event's columns so far, and what detections and scores need beside them."""
+
+    row: dict[str, Any]
+    derived: Derived
+    flags: list[str]
+    severity: Severity  # of the catalogue, raised by the result
+    occurred_ms: int
+
+
+_UNLOCATED: Final = Located({}, NOWHERE, ())
+_NO_AGENT: Final = Agent({}, "", is_masked=False)
+
+
+class Enricher:
+    """Holds the lookups and the bounded memories of their answers.
+
+    What follows from one field is worked out once and merged in as ready columns.
+    """
+
+    def __init__(self, lookups: Lookups, terms: Terms) -> None:
+        self._lookups = lookups
+        self._terms = terms
+        self._know = lru_cache(maxsize=ACTIONS_CACHED_MAX)(_know)
+        self._meet = lru_cache(maxsize=USERS_CACHED_MAX)(self._find_person)
+        self._locate = lru_cache(maxsize=ADDRESSES_CACHED_MAX)(self._find_place)
+        self._file = lru_cache(maxsize=RESOURCES_CACHED_MAX)(self._classify)
+        self._name_agent = lru_cache(maxsize=AGENTS_CACHED_MAX)(self._parse_agent)
+
+    def enrich(self, fields: Fields, recorded_ms: int) -> Enriched:
+        """Derive all columns but what findings add. Raises `BadEvent`; changes nothing given."""
+        get = fields.get
+        action = fields["action"]
+        known = self._know(action, get("result"))
+        met = self._meet(fields["user"])
+        moment = parse(fields["timestamp"])
+        address = get("ip_address")
+        located = _UNLOCATED if address is None else self._locate(address)
+        filed = self._file(action, get("resource"))
+        user_agent = get("user_agent")
+        agent = self._name_agent(user_agent) if user_agent else _NO_AGENT
+        row = {
+            "tenant": get("tenant") or "default",
+            "occurred": moment.text,
+            **known.columns,
+            **met.columns,
+            **located.columns,
+            **filed.columns,
+            **agent.columns,
+            "retain_until": retain_until(recorded_ms // DAY_MS, filed.kept.years),
+        }
+        flags = [*met.flags, *located.flags, *filed.flags]
+        is_masked = _copy_texts(fields, row) or agent.is_masked
+        details = get("details")
+        if details:
+            is_masked = _add_details(details, row, flags) or is_masked
+        if is_masked:
+            flags.append("secret_masked")
+        self._flag_time(moment, recorded_ms, flags)
+        if not fields.keys() <= FIELDS:
+            self._add_unknown(fields, row, flags)
+        derived = Derived(
+            moment.text,
+            known.category,
+            known.verb,
+            known.result,
+            get("role") or met.person.role,
+            met.person.department,
+            met.person.status,
+            *located.place,
+            agent.client,
+            filed.kept.data_class,
+            filed.kept.is_protected,
+            "changed" in row,
+        )
+        return Enriched(row, derived, flags, known.severity, moment.ms)
+
+    def _flag_time(self, moment: Moment, recorded_ms: int, flags: list[str]) -> None:
+        ahead_ms = moment.ms - recorded_ms
+        if ahead_ms > self._terms.future_ms_max:
+            flags.append("future")
+        elif -ahead_ms > self._terms.late_ms_min:
+            flags.append("late")
+        if self._terms.hours.is_off(moment.text):
+            flags.append("off_hours")
+
+    def _add_unknown(self, fields: Fields, row: dict[str, Any], flags: list[str]) -> None:
+        if self._terms.is_strict:
+            raise BadEvent("message", "unknown_fields", "see the published JSON Schema")
+        row["unknown_fields"] = min(len(fields.keys() - FIELDS), UNKNOWN_FIELDS_MAX)
+        flags.append("unknown_fields")
+
+    def _find_person(self, user: str) -> Met:
+        person = self._lookups.directory.find(user)
+        columns = {"user": mask_text(user)}
+        flags = ["secret_masked"] if columns["user"] != user else []
+        if person.department:
+            columns["department"] = person.department
+        if person.status:
+            columns["user_status"] = person.status
+            if person.status.lower() not in ACTIVE:
+                flags.append("inactive_user")
+        return Met(columns, person, tuple(flags))
+
+    def _find_place(self, text: str) -> Located:
+        try:
+            # a zone ("fe80::1%eth0") means nothing on another machine
+            address = ipaddress.ip_address(text.partition("%")[0])
+        except ValueError:
+            raise BadEvent("ip_address", "invalid", "send an IPv4 or IPv6 address") from None
+        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
+            address = address.ipv4_mapped
+        columns: dict[str, Any] = {"ip_address": str(address)}
+        if address.is_private:
+            return Located(columns, NOWHERE, ("private_ip",))
+        place = self._lookups.geo.locate(address)
+        said = zip(("geo_country", "geo_asn", "geo_as_name"), place, strict=True)
+        columns |= {name: value for name, value in said if value}
+        return Located(columns, place, ())
+
+    def _classify(self, action: str, resource: str | None) -> Filed:
+        kept = self._lookups.policy.classify(action, resource or "")
+        columns = {"data_class": kept.data_class, "retention_class": kept.retention_class}
+        flags = ["protected"] if kept.is_protected else []
+        if resource:
+            columns["resource"] = mask_text(resource)
+            if columns["resource"] != resource:
+                flags.append("secret_masked")
+        return Filed(columns, kept, tuple(flags))
+
+    def _parse_agent(self, user_agent: str) -> Agent:
+        masked = mask_text(user_agent)
+        client = self._lookups.clients.parse(masked)
+        columns = {"user_agent": masked} | ({"client": client} if client else {})
+        return Agent(columns, client, is_masked=masked != user_agent)
+
+
+def _know(action: str, said: str | None) -> Known:
+    entry = action_of(action)
+    category, verb = category_of(action), verb_of(action)
+    result = said or result_of(action)
+    columns = {"action": action, "category": category, "verb": verb}
+    if result != "unknown":
+        columns["result"] = result
+    severity = raise_severity(entry.severity if entry else "info", result, ())
+    return Known(columns, category, verb, result, severity)
+
+
+def _copy_texts(fields: Fields, row: dict[str, Any]) -> bool:
+    """Copy ids as they are and texts with their secrets masked; say whether any was."""
+    for name in _IDS:
+        if value := fields.get(name):
+            row[name] = value
+    is_masked = False
+    for name in _MASKED:
+        if value := fields.get(name):
+            masked = row[name] = mask_text(value)
+            if masked is not value:
+                is_masked = True
+    return is_masked
+
+
+def _add_details(details: dict[str, Any], row: dict[str, Any], flags: list[str]) -> bool:
+    """Add what follows from the details; say whether a secret in them was masked."""
+    masked = mask_details(details)
+    changes = find_changes(masked)
+    if changes.changed:
+        row["changed"] = [mask_text(path) for path in changes.changed]
+        row["before"] = changes.before
+        row["after"] = changes.after
+    if changes.is_cut:
+        flags.append("changes_cut")
+    if masked is details:
+        return False
+    row["details_masked"] = orjson.dumps(masked).decode()
+    return True

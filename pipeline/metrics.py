@@ -1,0 +1,48 @@
+"""What stage 1 counts, for Prometheus."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from pipeline.agents import Progress
+from pipeline.stage import Tally
+
+
+class PipelineMetrics(Collector):
+    """Reads the counts when it is asked, so that the hot path only adds integers."""
+
+    def __init__(self, registry: CollectorRegistry, tally: Tally, progress: Progress) -> None:
+        self._tally = tally
+        self._progress = progress
+        registry.register(self)
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metrics."""
+        tally, progress = self._tally, self._progress
+        records = CounterMetricFamily(
+            "audit_pipeline_records", "Raw messages judged.", labels=["outcome"]
+        )
+        records.add_metric(["accepted"], tally.accepted)
+        records.add_metric(["rejected"], tally.rejected)
+        yield records
+        yield CounterMetricFamily(
+            "audit_pipeline_bugs",
+            "Events that met a bug of ours and are in quarantine as pipeline:bug.",
+            value=tally.bugs,
+        )
+        yield CounterMetricFamily(
+            "audit_pipeline_alerts", "Alerts raised, repeats included.", value=tally.alerts
+        )
+        yield CounterMetricFamily(
+            "audit_pipeline_runs", "Runs delivered and acknowledged.", value=progress.runs_total
+        )
+        lag = GaugeMetricFamily(
+            "audit_pipeline_lag_records",
+            "Raw messages that are on the broker and not yet delivered as records.",
+            labels=["partition"],
+        )
+        for (_topic, partition), behind in progress.lags().items():
+            lag.add_metric([str(partition)], behind)
+        yield lag

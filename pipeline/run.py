@@ -1,0 +1,58 @@
+"""A run: the raw records of one fetch of one partition, and what stage 1 makes of them."""
+
+from collections.abc import Sequence
+from typing import NamedTuple, Protocol
+
+Headers = tuple[tuple[str, bytes], ...]
+
+
+class RawRecord(Protocol):
+    """What stage 1 reads of a record; aiokafka's ConsumerRecord has these and more."""
+
+    @property
+    def offset(self) -> int: ...  # noqa: D102 - Kafka's own words
+
+    @property
+    def timestamp(self) -> int: ...  # noqa: D102 - the broker's append time, ms
+
+    @property
+    def key(self) -> bytes | None: ...  # noqa: D102
+
+    @property
+    def value(self) -> bytes | None: ...  # noqa: D102
+
+
+class Run(NamedTuple):
+    """Records of one partition in their order.
+
+    `position` is the offset from which the worker accounts for the partition: 1 + the last offset
+    before these records, or where it took the partition over. It is at most the first offset.
+    """
+
+    topic: str
+    partition: int
+    position: int
+    records: Sequence[RawRecord]
+
+
+class OutRecord(NamedTuple):
+    """One record for `audit.records`, for the partition number that it came from."""
+
+    timestamp_ms: int
+    key: bytes | None
+    value: bytes
+    headers: Headers
+
+
+class OutAlert(NamedTuple):
+    """One alert for `audit.alerts`; the key is its id."""
+
+    key: bytes
+    value: bytes
+
+
+class Output(NamedTuple):
+    """What is to be written before the run may be acknowledged: one record per raw record."""
+
+    records: list[OutRecord]
+    alerts: list[OutAlert]

@@ -1,0 +1,213 @@
+"""Stage 1: for every raw record exactly one record, whatever its bytes are. Pure.
+
+A record is a function of its raw bytes, its coordinates, the broker's time, and the lookups and
+settings whose versions it carries.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from detections.rule import Detector
+from pipeline.enrich import Enricher, Lookups, Terms
+from pipeline.moment import stamp
+from pipeline.notice import to_alert
+from pipeline.risk import raise_severity, score
+from pipeline.run import OutAlert, Output, OutRecord, Run
+from schemas.alert import Alert
+from schemas.errors import BadEvent, Broken
+from schemas.event import decode
+from schemas.record import ACCEPTED, COVERAGE_HEADER, REJECTED
+from schemas.topics import RECORDS_MESSAGE_BYTES_MAX
+
+PIPELINE_VERSION: Final = 1  # raise it when the same event would give another record
+FINDINGS_MAX: Final = 16  # of one event; a detector that finds more has a fault
+LINE_BYTES_MAX: Final = RECORDS_MESSAGE_BYTES_MAX - 65_536  # the rest frames key and headers
+
+
+class Where(NamedTuple):
+    """The coordinates of one raw record."""
+
+    incarnation: str
+    topic: str
+    partition: int
+    offset: int
+
+
+class Judged(NamedTuple):
+    """What becomes of one raw record: its kind, its line and the alerts about it."""
+
+    kind: str
+    line: bytes
+    alerts: list[Alert]
+
+
+class Tally:
+    """What a stage has done since it was made; counts only grow."""
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.rejected = 0
+        self.bugs = 0
+        self.alerts = 0
+
+
+class Stage:
+    """Judges records by the lookups that it holds; `use` gives it others between two runs.
+
+    `incarnation_of` names a topic's incarnation (Kafka's topic id). `on_bug` is told what failed
+    and at which coordinates, for a log: the record itself goes to quarantine as `pipeline:bug`.
+    """
+
+    def __init__(
+        self,
+        lookups: Lookups,
+        detector: Detector,
+        incarnation_of: Callable[[str], str],
+        terms: Terms | None = None,
+        on_bug: Callable[[Exception, str], None] = lambda _bug, _where: None,
+    ) -> None:
+        self._detector = detector
+        self._incarnation_of = incarnation_of
+        self._terms = terms or Terms()
+        self._on_bug = on_bug
+        self.tally: Final = Tally()
+        self.use(lookups)
+
+    def use(self, lookups: Lookups) -> None:
+        """Judge by these lookups from the next record on; all memories of the old ones go."""
+        self._enricher = Enricher(lookups, self._terms)
+        self.versions = (
+            f"pipeline={PIPELINE_VERSION} rules={self._detector.version} {lookups.version}"
+            f" terms={self._terms.version}"
+        )
+
+    def __call__(self, run: Run) -> Output:
+        """Give one record per raw record, in order. Total."""
+        incarnation = self._incarnation_of(run.topic)
+        if ":" in incarnation:
+            raise Broken("an incarnation with a colon can't stand in a coverage header")
+        source = self._source(incarnation, run.topic, run.partition)
+        expected = run.position
+        records: list[OutRecord] = []
+        alerts: list[OutAlert] = []
+        for raw in run.records:
+            offset, key, timestamp_ms = raw.offset, raw.key, max(raw.timestamp, 0)
+            kind, line, found = self._judge(raw.value, source, offset, timestamp_ms, key)
+            coverage = f"{kind}:{incarnation}:{expected}:{offset}".encode()
+            headers = ((COVERAGE_HEADER, coverage),)
+            records.append(OutRecord(timestamp_ms, key, line, headers))
+            for alert in found:
+                value = alert.model_dump_json().encode()
+                alerts.append(OutAlert(alert.alert_id.encode(), value))
+            expected = offset + 1
+        return Output(records, alerts)
+
+    def judge(
+        self, raw: bytes | None, where: Where, recorded_ms: int, key: bytes | None = None
+    ) -> Judged:
+        """Judge one record as a run of it would be: for replays of what was rejected before."""
+        source = self._source(where.incarnation, where.topic, where.partition)
+        return self._judge(raw, source, where.offset, max(recorded_ms, 0), key)
+
+    def _source(self, incarnation: str, topic: str, partition: int) -> dict[str, Any]:
+        """Build the columns that all records of a run share."""
+        return {
+            "versions": self.versions,
+            "incarnation": incarnation,
+            "topic": topic,
+            "partition": partition,
+        }
+
+    def _judge(
+        self,
+        raw: bytes | None,
+        source: dict[str, Any],
+        offset: int,
+        recorded_ms: int,
+        key: bytes | None,
+    ) -> Judged:
+        """Accept or reject one raw record. Total: a bug of ours rejects it too, and is counted."""
+        try:
+            judged = self._accept(raw, source, offset, recorded_ms)
+            _check_size(len(judged.line) + len(key or b""))
+        except BadEvent as bad:
+            return self._reject(raw, source, offset, recorded_ms, bad)
+        except MemoryError:
+            raise  # says nothing of the event: the process must die and try again
+        except Exception as bug:  # noqa: BLE001 - one event must never block its partition
+            self.tally.bugs += 1
+            self._on_bug(bug, f"{source['topic']}-{source['partition']}-{offset}")
+            fault = BadEvent("pipeline", "bug", _place_of(bug))
+            return self._reject(raw, source, offset, recorded_ms, fault)
+        self.tally.accepted += 1
+        self.tally.alerts += len(judged.alerts)
+        return judged
+
+    def _accept(
+        self, raw: bytes | None, source: dict[str, Any], offset: int, recorded_ms: int
+    ) -> Judged:
+        fields = decode(raw)
+        assert raw is not None, "decode refuses null"
+        row, derived, flags, severity, occurred_ms = self._enricher.enrich(fields, recorded_ms)
+        findings = self._detector.detect(fields, derived)[:FINDINGS_MAX]
+        if risk_score := score(severity, derived.result, flags, findings):
+            row["risk_score"] = risk_score
+        if findings:
+            severity = raise_severity(severity, derived.result, findings)
+            row["rules"] = [finding.rule_id for finding in findings]
+        if severity != "info":
+            row["severity"] = severity
+        if flags:
+            row["flags"] = flags
+        if "event_id" not in row:
+            row["event_id"] = f"{source['incarnation'][:8]}-{source['partition']}-{offset}"
+        row |= source
+        row["offset"] = offset
+        row["recorded"] = stamp(recorded_ms)
+        row["raw"] = raw.decode()
+        line = orjson.dumps(row)
+        if not findings:
+            return Judged(ACCEPTED, line, [])
+        historical = recorded_ms - occurred_ms > self._terms.historical_ms_min
+        return Judged(
+            ACCEPTED,
+            line,
+            [to_alert(finding, row, historical=historical) for finding in findings],
+        )
+
+    def _reject(
+        self,
+        raw: bytes | None,
+        source: dict[str, Any],
+        offset: int,
+        recorded_ms: int,
+        bad: BadEvent,
+    ) -> Judged:
+        self.tally.rejected += 1
+        row: dict[str, Any] = {"reason": bad.reason, **source, "offset": offset}
+        row["recorded"] = stamp(recorded_ms)
+        if bad.hint:
+            row["hint"] = bad.hint
+        if raw:
+            row["size"] = len(raw)
+            row["raw_base64"] = b64encode(raw).decode()
+        return Judged(REJECTED, orjson.dumps(row), [])
+
+
+def _check_size(size: int) -> None:
+    if size > LINE_BYTES_MAX:
+        raise BadEvent("message", "too_large_enriched", "send a smaller key or event")
+
+
+def _place_of(bug: Exception) -> str:
+    """Name the kind of a bug and the line it comes from; never its text, which may hold values."""
+    trace = bug.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    if trace is None:
+        return type(bug).__name__
+    module = trace.tb_frame.f_globals.get("__name__", "?")
+    return f"{type(bug).__name__} in {module}, line {trace.tb_lineno}"

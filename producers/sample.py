@@ -1,0 +1,120 @@
+"""Sample traffic of the DutyCall platform: sessions of people and services, a few attacks.
+
+Pure: the same seed, start and pace give the same events, ids included. Time is cut into slots
+of ten minutes; a slot's sessions depend on the seed and the slot alone, so that any moment can
+be generated without all that came before.
+"""
+
+import heapq
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import count
+from random import Random
+from typing import Any, Final
+
+from producers.sample_attacks import ATTACKS
+from producers.sample_people import PEOPLE, SERVICES, Person
+from producers.sample_work import DUTY, WORK, Step
+
+SLOT_MS: Final = 600_000
+SLOTS_PER_SESSION_MAX: Final = 6  # no session lasts longer than an hour
+EVENTS_PER_SESSION: Final = 12  # on average, from the lengths below
+_ATTACK_SHARE: Final = 0.02  # of the sessions
+_FIRST_HOUR, _LAST_HOUR = 6, 20  # the detections' working hours, UTC
+_SATURDAY: Final = 5
+_SESSION_MS_MAX: Final = SLOT_MS * (SLOTS_PER_SESSION_MAX - 1)
+
+Event = dict[str, Any]
+
+
+def sample(
+    seed: int, start_ms: int, end_ms: int | None = None, *, events_per_hour: float = 3_600.0
+) -> Iterator[Event]:
+    """Yield events in order of their timestamps, in [start_ms, end_ms), without an end if None.
+
+    `events_per_hour` is what a working hour has on average; nights have a third of it.
+    """
+    pending: list[tuple[int, str, Event]] = []
+    for slot in count(start_ms // SLOT_MS - SLOTS_PER_SESSION_MAX + 1):
+        slot_end_ms = (slot + 1) * SLOT_MS
+        for moment_ms, event in _slot(seed, slot, events_per_hour):
+            if moment_ms >= start_ms:
+                heapq.heappush(pending, (moment_ms, event["event_id"], event))
+        while pending and pending[0][0] < slot_end_ms:
+            moment_ms, _, event = heapq.heappop(pending)
+            if end_ms is not None and moment_ms >= end_ms:
+                return
+            yield event
+        if end_ms is not None and slot_end_ms >= end_ms:
+            return
+
+
+def _slot(seed: int, slot: int, events_per_hour: float) -> Iterator[tuple[int, Event]]:
+    """Yield all events of the sessions that begin in one slot."""
+    rng = Random(f"{seed}/{slot}")  # noqa: S311 - repeatable, not secret
+    begin = datetime.fromtimestamp(slot * SLOT_MS // 1000, UTC)
+    is_day = begin.weekday() < _SATURDAY and _FIRST_HOUR <= begin.hour < _LAST_HOUR - 1
+    expected = events_per_hour * SLOT_MS / 3_600_000 / EVENTS_PER_SESSION
+    sessions = _rounded(expected if is_day else expected / 3, rng)
+    for number in range(sessions):
+        session_rng = Random(f"{seed}/{slot}/{number}")  # noqa: S311 - as above
+        yield from _session(session_rng, seed, slot, is_day=is_day)
+
+
+def _rounded(expected: float, rng: Random) -> int:
+    """Round up or down by chance, so that small numbers come out right on average."""
+    return int(expected) + (rng.random() < expected % 1)
+
+
+def _session(rng: Random, seed: int, slot: int, *, is_day: bool) -> Iterator[tuple[int, Event]]:
+    if rng.random() < _ATTACK_SHARE:
+        person, steps = rng.choice(ATTACKS)(rng)
+    else:
+        person, steps = _work(rng, is_day=is_day)
+    session_id = f"sess_{rng.getrandbits(48):012x}"
+    address = rng.choice(person.addresses)
+    moment_ms = slot * SLOT_MS + rng.randrange(SLOT_MS)
+    pause_ms = _SESSION_MS_MAX // max(len(steps), 8)
+    for number, step in enumerate(steps):
+        identity = {
+            "event_id": f"sample-{seed}-{slot}-{session_id[5:]}-{number}",
+            "ip_address": address,
+            "session_id": session_id,
+        }
+        yield moment_ms, _event(moment_ms, identity, person, step)
+        moment_ms += rng.randrange(200, pause_ms)
+
+
+def _work(rng: Random, *, is_day: bool) -> tuple[Person, tuple[Step, ...]]:
+    """Compose an ordinary session: login, work, logout; services stay signed in."""
+    person = rng.choice(SERVICES) if rng.random() < 0.25 else rng.choice(PEOPLE)  # noqa: PLR2004
+    deeds = WORK[person.role] if is_day or person.role == "service" else DUTY
+    work = tuple(rng.choice(deeds)(rng) for _ in range(rng.randrange(4, 18)))
+    if person.role == "service":
+        return person, work
+    login = {"method": "sso", "provider": "okta", "mfa": True}
+    opening = [Step("authentication.login.success", details=login)]
+    if rng.random() < 0.06 and person.role != "admin":  # noqa: PLR2004 - who has no bad mornings
+        slip = {"method": "password", "cause": "wrong password", "attempt": 1}
+        opening.insert(0, Step("authentication.login.failed", details=slip))
+    closing = Step("authentication.logout.success", details={"session_seconds": 60 * len(work)})
+    return person, (*opening, *work, closing)
+
+
+def _event(moment_ms: int, identity: dict[str, str], person: Person, step: Step) -> Event:
+    seconds, ms = divmod(moment_ms, 1000)
+    event = {
+        **identity,
+        "timestamp": f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{ms:03}Z",
+        "tenant": person.tenant,
+        "user": person.user,
+        "role": person.role,
+        "action": step.action,
+        "resource": step.resource,
+        "resource_id": step.resource_id,
+        "user_agent": person.agent,
+        "source": "dutycall-api" if person.role == "service" else "dutycall-web",
+        "reason": step.reason,
+        "details": dict(step.details),
+    }
+    return {name: value for name, value in event.items() if value}

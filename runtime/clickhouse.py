@@ -1,0 +1,292 @@
+"""The store: ClickHouse in this process (chDB) or a server, behind one adapter that owns the driver."""
+
+import logging
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, Self
+from urllib.parse import SplitResult, unquote, urlsplit
+
+import clickhouse_connect
+from clickhouse_connect.driver.client import Client
+from clickhouse_connect.driver.exceptions import ClickHouseError
+
+from schemas.errors import AuditError, Broken, Misconfigured, StoreUnavailable
+from schemas.tables import DATABASE
+
+Settings = Mapping[str, str | int]
+Row = dict[str, Any]
+
+# Facts 2, 4 and 8 of the sink: one batch is one part under one token, whatever the defaults of
+# this server's version are. The block limits are far over what the sink's cutter lets through.
+ROWS_PER_BLOCK: Final = 65_536
+BYTES_PER_BLOCK: Final = 268_435_456
+INSERT_SETTINGS: Final[Settings] = {
+    "async_insert": 0,
+    "wait_end_of_query": 1,
+    "deduplicate_insert": "enable",
+    "insert_deduplicate": 1,
+    "deduplicate_blocks_in_dependent_materialized_views": 1,
+    "max_partitions_per_insert_block": 1,
+    "throw_on_max_partitions_per_insert_block": 1,
+    "max_insert_block_size": ROWS_PER_BLOCK,
+    "max_insert_block_size_bytes": BYTES_PER_BLOCK,
+    "min_insert_block_size_rows": ROWS_PER_BLOCK,
+    "min_insert_block_size_bytes": BYTES_PER_BLOCK,
+    "max_insert_threads": 1,
+    "input_format_parallel_parsing": 0,  # order of rows in the part, and less memory
+    "input_format_skip_unknown_fields": 0,  # a column that we don't know is a bug, not noise
+    "input_format_defaults_for_omitted_fields": 1,
+    "input_format_null_as_default": 0,
+    "date_time_input_format": "basic",
+    "insert_quorum_parallel": 0,
+}
+
+# The engine shares its process with the sink, the alerts and the console: its caches, pools and
+# queries are bounded so that the whole stays under 700 MiB (docs/performance.md has the row).
+ENGINE_OPTIONS: Final[Settings] = {
+    "mark_cache_size": 16_777_216,
+    "index_mark_cache_size": 8_388_608,
+    "primary_index_cache_size": 8_388_608,
+    "query_condition_cache_size": 4_194_304,
+    "text_index_tokens_cache_size": 1_048_576,
+    "vector_similarity_index_cache_size": 1_048_576,
+    "mmap_cache_size": 16,
+    "max_thread_pool_size": 200,
+    "merges_mutations_memory_usage_soft_limit": 134_217_728,
+}
+QUERY_MEMORY_BYTES_MAX: Final = 268_435_456
+QUERY_SECONDS_MAX: Final = 30
+
+# Both log whole addresses, with a query's parameters in them, when a connection breaks; what went
+# wrong is in the error that we raise.
+for _name in ("urllib3.connectionpool", "clickhouse_connect.driver._backend.http_sync"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL)
+
+_TOO_MANY_PARTS: Final = 252
+_CONSTRAINT: Final = 469
+_BOUND_CODES: Final = frozenset({158, 159, 160, 241, 307, 396})  # time, memory, rows, bytes
+_FRESH: Final = "writer_is_fresh"
+# The server says no for what is in the rows or the statement: sending it again can't help.
+_DATA_CODES: Final = frozenset(
+    {6, 16, 20, 26, 27, 33, 38, 41, 42, 43, 46, 47, 53, 62, 69, 70, 72, 117, 130, 131, 184, 349}
+    | {456, 675, 676, 691}
+)
+# The operator must act: unknown table or database, unknown setting, no access, wrong password.
+_OPERATOR_CODES: Final = {
+    60: "run `audit migrate`",
+    81: "run `audit migrate`",
+    115: "use ClickHouse 26 or newer",
+    164: "give the user the rights in deploy/clickhouse",
+    192: "check the user in the DSN",
+    193: "check the password in the DSN",
+    497: "give the user the rights in deploy/clickhouse",
+    516: "check user and password in the DSN",
+}
+
+
+class DeadlinePassed(StoreUnavailable):
+    """The server refused rows whose batch deadline is over: nothing of them was written."""
+
+
+class TooBroad(StoreUnavailable):
+    """The query hit its own bound of time, memory or rows: narrow it, or try when it is quiet."""
+
+
+class Store:
+    """One database of one ClickHouse; safe to use from several threads, one client for each.
+
+    `dsn` is `chdb:///path` or `clickhouse[s]://user:password@host:port/database`. A chDB path
+    belongs to one process, and that process must never fork after opening it. Every method
+    raises `StoreUnavailable` if trying again can help, `Misconfigured` if the operator must act
+    and `Broken` if the server refuses the statement or its data; no message holds a value.
+    """
+
+    def __init__(
+        self, dsn: str, *, database: str = DATABASE, timeout_s: float = 30.0, threads_max: int = 2
+    ) -> None:
+        """Parse the DSN; the first call connects. `timeout_s` bounds one exchange over HTTP."""
+        self._address = urlsplit(dsn)
+        if self._address.scheme not in ("chdb", "clickhouse", "clickhouses"):
+            raise Misconfigured(
+                "the store's DSN must begin with chdb://, clickhouse:// or clickhouses://"
+            )
+        self.is_embedded: Final = self._address.scheme == "chdb"
+        named = "" if self.is_embedded else self._address.path.strip("/")
+        self.database: Final = named or database
+        self._timeout_s = timeout_s
+        self._threads_max = threads_max
+        self._local = threading.local()
+        self._lock = threading.Lock()
+        self._clients: list[Client] = []
+
+    def __enter__(self) -> Self:
+        """Return the store itself."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close all connections."""
+        self.close()
+
+    @property
+    def name(self) -> str:
+        """Where the store is, without user and password."""
+        if self.is_embedded:
+            return f"chdb://{self._address.path}"
+        return f"{self._address.scheme}://{self._address.hostname}:{self._address.port}/{self.database}"
+
+    def query(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        settings: Settings | None = None,
+    ) -> list[Row]:
+        """Run a SELECT; `{name:Type}` in it takes `parameters[name]`. One dict a row."""
+        result = self._select(sql, parameters, settings)
+        return [dict(zip(result.column_names, row, strict=True)) for row in result.result_rows]
+
+    def query_rows(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        settings: Settings | None = None,
+    ) -> list[tuple[Any, ...]]:
+        """Run a SELECT as `query` does; one tuple a row."""
+        return [tuple(row) for row in self._select(sql, parameters, settings).result_rows]
+
+    def insert_lines(
+        self,
+        table: str,
+        columns: Sequence[str],
+        lines: bytes,
+        token: str,
+        settings: Settings | None = None,
+    ) -> None:
+        """Write rows given as JSON lines, as one part, at most once under this `token`.
+
+        An error never means that nothing was written, except `DeadlinePassed`: repeat the very
+        same bytes with the same token, or look first.
+        """
+        asked = {**INSERT_SETTINGS, "insert_deduplication_token": token, **(settings or {})}
+        client = self._client()
+        try:
+            client.raw_insert(table, columns, lines, asked, fmt="JSONEachRow")
+        except (ClickHouseError, OSError) as error:
+            raise _translated(error, table) from _without_text(error)
+
+    def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
+        """Run a statement that returns no rows."""
+        client = self._client()
+        try:
+            client.command(sql, parameters=dict(parameters or {}))
+        except (ClickHouseError, OSError) as error:
+            raise _translated(error, sql.split("(", 1)[0].strip()[:80]) from _without_text(error)
+
+    def create_database(self) -> None:
+        """Make the database if it isn't there; any number may do so at once."""
+        client = self._connect(database=None)
+        try:
+            client.command(f"CREATE DATABASE IF NOT EXISTS `{self.database}`")
+        except (ClickHouseError, OSError) as error:
+            raise _translated(error, "CREATE DATABASE") from _without_text(error)
+        finally:
+            client.close()
+
+    def close(self) -> None:
+        """Close every thread's connection. Idempotent; calls must have ended before."""
+        with self._lock:
+            clients, self._clients = self._clients, []
+            self._local = threading.local()
+        for client in clients:
+            client.close()
+
+    def _select(
+        self, sql: str, parameters: Mapping[str, Any] | None, settings: Settings | None
+    ) -> Any:  # noqa: ANN401 - the driver's own untyped result, used in this class only
+        client = self._client()
+        try:
+            return client.query(
+                sql, parameters=dict(parameters or {}), settings=dict(settings or {})
+            )
+        except (ClickHouseError, OSError) as error:
+            raise _translated(error, "query") from _without_text(error)
+
+    def _client(self) -> Client:
+        client: Client | None = getattr(self._local, "client", None)
+        if client is None:
+            client = self._connect(database=self.database)
+            self._local.client = client
+            with self._lock:
+                self._clients.append(client)
+        return client
+
+    def _connect(self, *, database: str | None) -> Client:
+        settings = {
+            "max_threads": self._threads_max,
+            "max_memory_usage": 0,
+            "max_execution_time": QUERY_SECONDS_MAX,
+            "session_timezone": "UTC",
+        }
+        try:
+            if self.is_embedded:
+                return clickhouse_connect.get_client(
+                    dsn=f"chdb://{self._address.path}",
+                    database=database,
+                    settings=settings,
+                    tz_mode="aware",
+                    chdb_options=dict(ENGINE_OPTIONS),
+                )
+            return clickhouse_connect.get_client(
+                **_server(self._address),
+                database=database,
+                settings=settings,
+                autogenerate_session_id=False,
+                tz_mode="aware",
+                query_retries=0,
+                connect_timeout=5,
+                send_receive_timeout=self._timeout_s,
+            )
+        except (ClickHouseError, OSError) as error:
+            raise self._connect_fault(error) from _without_text(error)
+
+    def _connect_fault(self, error: Exception) -> AuditError:
+        if self.is_embedded and "annot lock file" in str(error):
+            return Misconfigured(
+                f"another process has the store {self._address.path} open: "
+                "stop it or name another data folder"
+            )
+        if self.is_embedded and getattr(error, "code", None) is None:
+            return Misconfigured(f"the store {self._address.path} can't be opened: see its folder")
+        return _translated(error, f"connection to {self.name}")
+
+
+def _server(address: SplitResult) -> dict[str, Any]:
+    is_secure = address.scheme == "clickhouses"
+    return {
+        "interface": "https" if is_secure else "http",
+        "host": address.hostname or "localhost",
+        "port": address.port or (8443 if is_secure else 8123),
+        "username": unquote(address.username or "default"),
+        "password": unquote(address.password or ""),
+    }
+
+
+def _translated(error: Exception, what: str) -> AuditError:
+    """Map what the driver raised on who must act. Never quotes the server: it quotes values."""
+    code = getattr(error, "code", None)
+    said = f"{what}: {getattr(error, 'name', None) or type(error).__name__} ({code})"
+    if code == _CONSTRAINT:
+        return DeadlinePassed(said) if _FRESH in str(error) else Broken(said)
+    if code == _TOO_MANY_PARTS:  # both a busy table and a batch cut wrongly
+        return (
+            Broken(said) if "artitions for single INSERT" in str(error) else StoreUnavailable(said)
+        )
+    if code in _DATA_CODES:
+        return Broken(said)
+    if code in _OPERATOR_CODES:
+        return Misconfigured(f"{said}: {_OPERATOR_CODES[code]}")
+    return TooBroad(said) if code in _BOUND_CODES else StoreUnavailable(said)
+
+
+def _without_text(error: Exception) -> Exception:
+    """Return a stand-in for the cause: its kind, not its text, which may quote rows or secrets."""
+    return type(error)(f"code {getattr(error, 'code', None)}")

@@ -1,0 +1,289 @@
+"""Every setting of every service: its unit in the name, its bounds, its default and why.
+
+Read through `runtime.configuration`, so that files, the environment and misspelt names are
+judged together; constructing a class directly reads neither.
+"""
+
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+DAY_S: Final = 86_400
+MIB: Final = 1 << 20
+Port = Annotated[int, Field(ge=1, le=65_535)]
+Level = Literal["debug", "info", "warning", "error"]
+
+
+class ServiceSettings(BaseSettings):
+    """What all settings share: frozen, closed, named AUDIT_<SERVICE>_<SETTING>."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="AUDIT_",
+        hide_input_in_errors=True,
+        use_attribute_docstrings=True,
+        validate_default=True,
+    )
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only what `runtime.configuration` hands over."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @classmethod
+    def section(cls) -> str:
+        """Name of the file's section: the prefix between AUDIT_ and the setting."""
+        return cls.model_config["env_prefix"].removeprefix("AUDIT_").rstrip("_").lower()
+
+    @classmethod
+    def variable(cls, field: str) -> str:
+        """Name of the environment variable of a setting."""
+        return f"{cls.model_config['env_prefix']}{field.upper()}"
+
+
+class LogSettings(ServiceSettings):
+    """How every service logs."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_LOG_")
+
+    level: Level = "info"
+    """From which level on our own lines are shown; libraries speak from warning on."""
+    format: Literal["auto", "json", "text"] = "auto"
+    """auto: text on a terminal, JSON lines elsewhere."""
+
+
+class KafkaSettings(ServiceSettings):
+    """How every service reaches the broker, and how the topics are made."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_KAFKA_")
+
+    bootstrap: Annotated[
+        str,
+        Field(
+            pattern=r"^(\[[0-9a-fA-F:]+\]|[\w.\-]+):\d{1,5}(,(\[[0-9a-fA-F:]+\]|[\w.\-]+):\d{1,5})*$"
+        ),
+    ] = "127.0.0.1:9092"
+    """Addresses to begin with, `host:port`, separated by commas."""
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = "PLAINTEXT"
+    """How the connection is made; PLAINTEXT is for loopback."""
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = "SCRAM-SHA-512"
+    """How we prove who we are, with SASL_*."""
+    sasl_username: Annotated[str, Field(max_length=256)] = ""
+    """Our name at the broker, with SASL_*."""
+    sasl_password: SecretStr = SecretStr("")
+    """Our password at the broker, with SASL_*."""
+    ssl_ca_file: Path | None = None
+    """Certificates to trust, PEM; the system's where absent."""
+    ssl_certificate_file: Path | None = None
+    """Our own certificate, PEM, where the broker asks for one."""
+    ssl_key_file: Path | None = None
+    """Its private key, PEM."""
+    partitions: Annotated[int, Field(ge=1, le=1024)] = 4
+    """Partitions of each topic when it is made: the most workers that can share the work."""
+    replication: Annotated[int, Field(ge=1, le=7)] = 1
+    """Replicas of each partition; 3 on a cluster, where two must have a write before its ack."""
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Self:
+        if self.security_protocol.startswith("SASL") and not (
+            self.sasl_username and self.sasl_password.get_secret_value()
+        ):
+            raise ValueError("SASL needs sasl_username and sasl_password")
+        if (self.ssl_certificate_file is None) != (self.ssl_key_file is None):
+            raise ValueError("ssl_certificate_file and ssl_key_file go together")
+        return self
+
+
+class PipelineSettings(ServiceSettings):
+    """Stage 1: validate, enrich, flag."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_PIPELINE_")
+
+    group: Annotated[str, Field(pattern=r"^[\w.\-]{1,128}$")] = "audit-pipeline"
+    """Consumer group of the workers; all that share the work have the same."""
+    accept_window_s: Annotated[int, Field(ge=60, le=3650 * DAY_S)] = 7 * DAY_S
+    """Events that happened longer ago than this when they came in are flagged `late`."""
+    future_tolerance_s: Annotated[int, Field(ge=0, le=DAY_S)] = 300
+    """Events that claim to happen later than this after they came in are flagged `future`."""
+    strict: bool = False
+    """Quarantine events with unknown top-level fields instead of counting them."""
+    rules: bool = True
+    """Run the detections and raise alerts."""
+    directory_file: Path | None = None
+    """Who is who (YAML, JSON or CSV); reloaded when it changes."""
+    policy_file: Path | None = None
+    """Which resource holds what, and how long its events are kept (YAML); ours where absent."""
+    geo_files: Annotated[tuple[Path, ...], NoDecode, Field(max_length=4)] = ()
+    """Address to country and ASN (MMDB), separated by white space; a package's where absent."""
+    session_timeout_ms: Annotated[int, Field(ge=1_000, le=300_000)] = 6_000
+    """After this long without a sign of life a worker's partitions go to the others."""
+    heartbeat_ms: Annotated[int, Field(ge=100, le=60_000)] = 1_000
+    """How often a worker gives a sign of life; at most a third of session_timeout_ms."""
+    rebalance_timeout_ms: Annotated[int, Field(ge=1_000, le=600_000)] = 4_000
+    """How long workers may take to agree on who has which partition."""
+    health_host: str = "127.0.0.1"
+    """Address of /live, /ready and /metrics."""
+    health_port: Port = 6066
+    """Port of /live, /ready and /metrics."""
+
+    @field_validator("geo_files", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _beats_in_time(self) -> Self:
+        if self.heartbeat_ms * 3 > self.session_timeout_ms:
+            raise ValueError("heartbeat_ms must be at most a third of session_timeout_ms")
+        return self
+
+
+class SinkSettings(ServiceSettings):
+    """Kafka → ClickHouse, exactly once."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_SINK_")
+
+    group: Annotated[str, Field(pattern=r"^[\w.\-]{1,128}$")] = "audit-sink"
+    """Consumer group of the sinks."""
+    rows_max: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    """A batch is written once it has this many rows."""
+    bytes_max: Annotated[int, Field(ge=4_096, le=512 * MIB)] = 16 * MIB
+    """… or this many bytes."""
+    age_ms_max: Annotated[int, Field(ge=10, le=600_000)] = 500
+    """… or is this old: most of the time from publish to searchable."""
+    deadline_s: Annotated[int, Field(ge=5, le=3_600)] = 60
+    """After this long an insert that has not arrived is refused by the store."""
+    memory_bytes_max: Annotated[int, Field(ge=MIB, le=16_384 * MIB)] = 64 * MIB
+    """Records held at once over all partitions; beyond it reading pauses."""
+    session_timeout_ms: Annotated[int, Field(ge=1_000, le=300_000)] = 6_000
+    """After this long without a sign of life a sink's partitions go to the others."""
+    heartbeat_ms: Annotated[int, Field(ge=100, le=60_000)] = 1_000
+    """How often a sink gives a sign of life."""
+    reconcile_every_s: Annotated[int, Field(ge=1, le=DAY_S)] = 15
+    """How often Kafka's offsets are compared with the rows."""
+    backoff_initial_ms: Annotated[int, Field(ge=10, le=60_000)] = 200
+    """First wait when the store is away; it doubles up to backoff_max_ms."""
+    backoff_max_ms: Annotated[int, Field(ge=10, le=600_000)] = 15_000
+    """Longest wait between two tries."""
+    health_host: str = "127.0.0.1"
+    """Address of /live, /ready and /metrics."""
+    health_port: Port = 6067
+    """Port of /live, /ready and /metrics."""
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> Self:
+        if self.heartbeat_ms * 3 > self.session_timeout_ms:
+            raise ValueError("heartbeat_ms must be at most a third of session_timeout_ms")
+        if self.backoff_initial_ms > self.backoff_max_ms:
+            raise ValueError("backoff_initial_ms must not exceed backoff_max_ms")
+        if self.bytes_max > self.memory_bytes_max:
+            raise ValueError("bytes_max must not exceed memory_bytes_max")
+        return self
+
+
+class StoreSettings(ServiceSettings):
+    """Where the events are kept."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_STORE_")
+
+    dsn: SecretStr = SecretStr("clickhouse://default@127.0.0.1:8123/audit")
+    """`chdb:///path` in process, or `clickhouse[s]://user:password@host:port/database`."""
+    database: Annotated[str, Field(pattern=r"^[A-Za-z_]\w{0,63}$")] = "audit"
+    """Database of the tables."""
+    query_timeout_s: Annotated[int, Field(ge=1, le=600)] = 20
+    """A read that takes longer is ended."""
+
+    @field_validator("dsn")
+    @classmethod
+    def _has_known_scheme(cls, dsn: SecretStr) -> SecretStr:
+        if not dsn.get_secret_value().startswith(("chdb:///", "clickhouse://", "clickhouses://")):
+            raise ValueError("must begin with chdb:///, clickhouse:// or clickhouses://")
+        return dsn
+
+
+class AlertSettings(ServiceSettings):
+    """Delivery of alerts."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_ALERT_")
+
+    group: Annotated[str, Field(pattern=r"^[\w.\-]{1,128}$")] = "audit-alerts"
+    """Consumer group of the delivery."""
+    targets: Annotated[tuple[SecretStr, ...], NoDecode, Field(max_length=64)] = ()
+    """Whom to tell: apprise URLs, separated by white space (a list in a file)."""
+    attempts_window_s: Annotated[int, Field(ge=1, le=30 * DAY_S)] = DAY_S
+    """How long one alert is tried before its delivery is recorded as failed."""
+    page_age_s_max: Annotated[int, Field(ge=1, le=30 * DAY_S)] = DAY_S
+    """Alerts older than this are stored but tell nobody: replays never page."""
+    backoff_initial_ms: Annotated[int, Field(ge=10, le=60_000)] = 1_000
+    """First wait after a failed attempt; it doubles up to backoff_max_ms."""
+    backoff_max_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 300_000
+    """Longest wait between two attempts."""
+    send_timeout_s: Annotated[int, Field(ge=1, le=300)] = 15
+    """One attempt takes no longer."""
+    in_flight_max: Annotated[int, Field(ge=1, le=1_000)] = 16
+    """Attempts at once."""
+    health_host: str = "127.0.0.1"
+    """Address of /live, /ready and /metrics."""
+    health_port: Port = 6068
+    """Port of /live, /ready and /metrics."""
+
+    @field_validator("targets", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        return tuple(value.split()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _is_ordered(self) -> Self:
+        if self.backoff_initial_ms > self.backoff_max_ms:
+            raise ValueError("backoff_initial_ms must not exceed backoff_max_ms")
+        return self
+
+
+class ApiSettings(ServiceSettings):
+    """The REST API and the pages."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_API_")
+
+    host: str = "127.0.0.1"
+    """Address to listen on; anything but loopback wants TLS in front."""
+    port: Port = 6060
+    """Port to listen on."""
+    token_file: Path | None = None
+    """File with the access token, readable by its owner alone; made when it is absent."""
+    public_url: Annotated[str, Field(pattern=r"^(https?://[^\s/]+(/[^\s]*)?)?$")] = ""
+    """What links in alerts begin with, when a proxy stands in front."""
+    rows_max: Annotated[int, Field(ge=1, le=100_000)] = 10_000
+    """The most rows one answer holds."""
+    requests_in_flight_max: Annotated[int, Field(ge=1, le=1_000)] = 16
+    """Requests that may wait for the store at once; more are told to come back."""
+    health_host: str = "127.0.0.1"
+    """Address of /live, /ready and /metrics."""
+    health_port: Port = 6069
+    """Port of /live, /ready and /metrics."""
+
+
+ALL: Final[tuple[type[ServiceSettings], ...]] = (
+    LogSettings,
+    KafkaSettings,
+    PipelineSettings,
+    SinkSettings,
+    StoreSettings,
+    AlertSettings,
+    ApiSettings,
+)

@@ -1,0 +1,284 @@
+"""Topics as the promises need them: made where absent, verified where present, identified."""
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import (
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    IllegalSaslStateError,
+    IncompatibleBrokerVersion,
+    KafkaError,
+    SaslAuthenticationFailed,
+    TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    UnsupportedSaslMechanismError,
+    UnsupportedVersionError,
+    for_code,
+)
+
+from runtime.kafka_metadata import TopicIdRequest
+from schemas.errors import BrokerUnavailable, Misconfigured
+from schemas.topics import TopicSpec
+
+REQUEST_TIMEOUT_MS: Final = 15_000
+VISIBLE_TIMEOUT_S: Final = 15.0  # a topic is made at once, and known to every broker soon after
+POLL_S: Final = 0.05
+OPERATOR_ERRORS: Final = (  # waiting cures none of these
+    AuthenticationFailedError,
+    AuthenticationMethodNotSupported,
+    ClusterAuthorizationFailedError,
+    GroupAuthorizationFailedError,
+    IllegalSaslStateError,
+    IncompatibleBrokerVersion,
+    SaslAuthenticationFailed,
+    TopicAuthorizationFailedError,
+    UnsupportedSaslMechanismError,
+    UnsupportedVersionError,
+)
+ClientOptions = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class TopicFault:
+    """One setting that is not as the promises need it."""
+
+    topic: str
+    setting: str
+    want: str
+    have: str
+
+    def __str__(self) -> str:
+        return f"{self.topic}: {self.setting} is {self.have}, must be {self.want}"
+
+
+@dataclass(frozen=True, slots=True)
+class TopicState:
+    """A topic as it was found; `topic_id` is "" and there is one fault when it does not exist."""
+
+    name: str
+    topic_id: str
+    partitions: int
+    is_created: bool
+    faults: tuple[TopicFault, ...]
+
+    @property
+    def is_right(self) -> bool:
+        """Whether nothing is to be changed."""
+        return not self.faults
+
+
+async def ensure_topics(
+    bootstrap: str,
+    specs: Sequence[TopicSpec],
+    *,
+    verify_only: bool = False,
+    client_options: ClientOptions | None = None,
+) -> list[TopicState]:
+    """Create what is missing, and report on each topic in the order of `specs`.
+
+    Never alters a topic that exists: each wrong setting is a fault of its state. Idempotent, and
+    safe beside another that does the same. Raises `BrokerUnavailable`; `Misconfigured` when the
+    broker refuses a topic or the client.
+    """
+    names = [spec.name for spec in specs]
+    async with _admin(bootstrap, client_options) as admin:
+        absent = set(names) - (await _described(admin, names)).keys()
+        created: set[str] = set()
+        if not verify_only and absent:
+            created = await _create(admin, [spec for spec in specs if spec.name in absent])
+            await _until_visible(admin, names)
+        found = await _described(admin, names)
+        configs = await _configs(admin, sorted(found))
+    return [
+        _state(
+            spec, found.get(spec.name), configs.get(spec.name, {}), is_created=spec.name in created
+        )
+        for spec in specs
+    ]
+
+
+async def topic_ids(
+    bootstrap: str, names: Iterable[str], *, client_options: ClientOptions | None = None
+) -> dict[str, str]:
+    """Return Kafka's id of each topic that exists: it changes when a topic is made anew.
+
+    Raises `BrokerUnavailable`; `Misconfigured` when the broker is too old to tell.
+    """
+    async with _admin(bootstrap, client_options) as admin:
+        return {name: topic.topic_id for name, topic in (await _described(admin, names)).items()}
+
+
+async def begin_offsets(
+    bootstrap: str, topic: str, *, client_options: ClientOptions | None = None
+) -> dict[int, int]:
+    """Return each partition's first offset that is still there. Raises `BrokerUnavailable`."""
+    async with _consumer(bootstrap, client_options) as consumer:
+        return _by_partition(await consumer.beginning_offsets(await _partitions(consumer, topic)))
+
+
+async def end_offsets(
+    bootstrap: str, topic: str, *, client_options: ClientOptions | None = None
+) -> dict[int, int]:
+    """Return for each partition 1 + its last offset. Raises `BrokerUnavailable`."""
+    async with _consumer(bootstrap, client_options) as consumer:
+        return _by_partition(await consumer.end_offsets(await _partitions(consumer, topic)))
+
+
+async def delete_topics(
+    bootstrap: str, names: Sequence[str], *, client_options: ClientOptions | None = None
+) -> None:
+    """Delete topics with everything in them; absent ones are no error."""
+    async with _admin(bootstrap, client_options) as admin:
+        response = await admin.delete_topics(list(names))
+        for name, code in response.topic_error_codes:
+            error = for_code(code)
+            if code and error is not UnknownTopicOrPartitionError:
+                raise BrokerUnavailable(f"topic {name} was not deleted: {error.__name__}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Topic:
+    topic_id: str
+    partitions: int
+    replication: int
+
+
+@asynccontextmanager
+async def translated(bootstrap: str) -> AsyncIterator[None]:
+    """Turn the client's errors into ours, naming the broker's address."""
+    try:
+        yield
+    except OPERATOR_ERRORS as error:
+        raise Misconfigured(f"Kafka at {bootstrap} refuses us: {type(error).__name__}") from error
+    except (KafkaError, OSError, TimeoutError) as error:
+        name = type(error).__name__
+        raise BrokerUnavailable(f"Kafka at {bootstrap} does not serve: {name}") from error
+
+
+@asynccontextmanager
+async def _admin(bootstrap: str, options: ClientOptions | None) -> AsyncIterator[Any]:
+    async with translated(bootstrap):
+        admin = AIOKafkaAdminClient(
+            bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS, **(options or {})
+        )
+        try:
+            await admin.start()
+            yield admin
+        finally:
+            await admin.close()
+
+
+@asynccontextmanager
+async def _consumer(bootstrap: str, options: ClientOptions | None) -> AsyncIterator[Any]:
+    async with translated(bootstrap):
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=bootstrap, request_timeout_ms=REQUEST_TIMEOUT_MS, **(options or {})
+        )
+        try:
+            await consumer.start()
+            yield consumer
+        finally:
+            await consumer.stop()
+
+
+async def _partitions(consumer: AIOKafkaConsumer, topic: str) -> list[Any]:
+    # `partitions_for_topic` of a consumer without a subscription knows no topic, ever
+    cluster = await consumer._client.fetch_all_metadata()  # noqa: SLF001 - no public way
+    numbers = cluster.partitions_for_topic(topic)
+    if not numbers:
+        raise Misconfigured(f"topic {topic} does not exist: run `audit topics`")
+    return [TopicPartition(topic, number) for number in sorted(numbers)]
+
+
+def _by_partition(offsets: Mapping[Any, int]) -> dict[int, int]:
+    return {where.partition: offset for where, offset in offsets.items()}
+
+
+async def _described(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, _Topic]:
+    try:
+        response = await admin._send_request(TopicIdRequest(list(names)))  # noqa: SLF001
+    except NotImplementedError as error:
+        raise Misconfigured("the broker tells no topic ids: it must be Kafka 3.1+") from error
+    found: dict[str, _Topic] = {}
+    for topic in response.to_object()["topics"]:
+        if topic["error_code"] == 0:
+            partitions = topic["partitions"]
+            replication = min((len(part["replicas"]) for part in partitions), default=0)
+            found[topic["topic"]] = _Topic(topic["topic_id"], len(partitions), replication)
+        elif for_code(topic["error_code"]) is not UnknownTopicOrPartitionError:
+            raise for_code(topic["error_code"])(topic["topic"])
+    return found
+
+
+async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> set[str]:
+    """Create the topics; one that another made meanwhile is left to the verification."""
+    wanted = [
+        NewTopic(
+            name=spec.name,
+            num_partitions=spec.partitions,
+            replication_factor=spec.replication,
+            topic_configs=dict(spec.config),
+        )
+        for spec in specs
+    ]
+    response = await admin.create_topics(wanted, timeout_ms=REQUEST_TIMEOUT_MS)
+    created: set[str] = set()
+    for name, code, *message in response.topic_errors:
+        error = for_code(code)
+        if code == 0:
+            created.add(name)
+        elif error is TopicAlreadyExistsError:
+            continue
+        elif getattr(error, "retriable", False):
+            raise BrokerUnavailable(f"topic {name} was not created: {error.__name__}")
+        else:
+            detail = message[0] if message and message[0] else error.__name__
+            raise Misconfigured(f"the broker refuses topic {name}: {detail}")
+    return created
+
+
+async def _until_visible(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
+    async with asyncio.timeout(VISIBLE_TIMEOUT_S):
+        while set(names) - (await _described(admin, names)).keys():  # noqa: ASYNC110 - no event
+            await asyncio.sleep(POLL_S)
+
+
+async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str, dict[str, str]]:
+    if not names:
+        return {}
+    asked = [ConfigResource(ConfigResourceType.TOPIC, name) for name in names]
+    found: dict[str, dict[str, str]] = {}
+    for response in await admin.describe_configs(asked):
+        for code, _message, _kind, name, entries in response.resources:
+            if code:
+                raise for_code(code)(name)
+            found[name] = {entry[0]: entry[1] for entry in entries}
+    return found
+
+
+def _state(
+    spec: TopicSpec, topic: _Topic | None, config: Mapping[str, str], *, is_created: bool
+) -> TopicState:
+    if topic is None:
+        missing = TopicFault(spec.name, "topic", "there", "missing")
+        return TopicState(spec.name, "", 0, is_created=False, faults=(missing,))
+    pairs = {
+        "partitions": (str(spec.partitions), str(topic.partitions)),
+        "replication": (str(spec.replication), str(topic.replication)),
+    } | {name: (want, config.get(name, "unknown")) for name, want in spec.config.items()}
+    faults = tuple(
+        TopicFault(spec.name, name, want, have)
+        for name, (want, have) in pairs.items()
+        if want != have
+    )
+    return TopicState(spec.name, topic.topic_id, topic.partitions, is_created, faults)

@@ -1,0 +1,434 @@
+"""Stage 1 by worked example: the three events of the seed, and every way to go wrong."""
+
+import json
+import shlex
+from base64 import b64decode
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import orjson
+import pytest
+
+from detections.builtin import builtin_rules
+from detections.rule import Derived, Fields, Finding
+from pipeline.directory import Directory, Person
+from pipeline.enrich import Lookups, Terms
+from pipeline.geo import Address, Place
+from pipeline.lookups import default_policy
+from pipeline.run import Output, Run
+from pipeline.stage import FINDINGS_MAX, Stage, Where
+from schemas.alert import Alert
+from schemas.errors import Broken
+
+INCARNATION = "mXvG0bqmS5e4fXk6yBHzVA"
+RECORDED_MS = 1_760_197_600_123  # 2025-10-11 15:46:40.123, a Saturday
+DAY_MS = 86_400_000
+
+LOGIN = {
+    "timestamp": "2025-10-11T14:23:15Z",
+    "user": "jane.doe@company.com",
+    "action": "authentication.login.success",
+    "ip_address": "203.0.113.42",
+    "session_id": "sess_abc123",
+    "details": {"method": "sso", "provider": "okta"},
+}
+EXPORT = {
+    "timestamp": "2025-10-11T14:30:00Z",
+    "user": "admin@company.com",
+    "action": "data.export.completed",
+    "resource": "voice_call_records",
+    "ip_address": "203.0.113.42",
+    "session_id": "sess_xyz789",
+    "details": {
+        "date_range": "2025-09-01 to 2025-09-30",
+        "format": "csv",
+        "record_count": 1523,
+        "file_size_mb": 12.4,
+    },
+}
+CHANGE = {
+    "timestamp": "2025-10-11T15:45:30Z",
+    "user": "admin@company.com",
+    "action": "settings.retention_policy.updated",
+    "resource": "voice_recordings",
+    "ip_address": "203.0.113.42",
+    "session_id": "sess_xyz789",
+    "details": {
+        "before": "90 days",
+        "after": "180 days",
+        "reason": "compliance requirement update",
+    },
+}
+
+
+class Raw(NamedTuple):
+    offset: int
+    timestamp: int
+    key: bytes | None
+    value: bytes | None
+
+
+class FixedGeo:
+    """Knows that Google is in America."""
+
+    version = "fixed"
+
+    def locate(self, address: Address) -> Place:
+        return Place("US", 15169, "GOOGLE") if str(address) == "8.8.8.8" else Place()
+
+
+class FixedClients:
+    version = "fixed"
+
+    def parse(self, user_agent: str) -> str:
+        return user_agent.partition("/")[0]
+
+
+class Silent:
+    """Finds nothing."""
+
+    version = "silent"
+
+    def detect(self, _fields: Fields, _derived: Derived) -> Sequence[Finding]:
+        return ()
+
+
+LOOKUPS = Lookups(
+    default_policy(),
+    FixedGeo(),
+    FixedClients(),
+    Directory({"jane.doe@company.com": Person("agent", "support", "active")}, "d1"),
+)
+
+
+def make_stage(detector: Any = None, **terms: Any) -> Stage:
+    return Stage(LOOKUPS, detector or builtin_rules(), lambda _topic: INCARNATION, Terms(**terms))
+
+
+def run_one(stage: Stage, event: dict[str, Any] | bytes | None, offset: int = 41) -> Output:
+    value = orjson.dumps(event) if isinstance(event, dict) else event
+    return stage(Run("audit.events", 2, offset, [Raw(offset, RECORDED_MS, b"k", value)]))
+
+
+def row_of(stage: Stage, event: dict[str, Any] | bytes | None) -> dict[str, Any]:
+    row: dict[str, Any] = json.loads(run_one(stage, event).records[0].value)
+    return row
+
+
+PLACE = {
+    "incarnation": INCARNATION,
+    "topic": "audit.events",
+    "partition": 2,
+    "offset": 41,
+    "recorded": "2025-10-11 15:46:40.123",
+}
+
+
+def test_the_seeds_login_comes_out_complete() -> None:
+    stage = make_stage()
+    assert row_of(stage, LOGIN) == PLACE | {
+        "tenant": "default",
+        "occurred": "2025-10-11 14:23:15",
+        "event_id": "mXvG0bqm-2-41",
+        "user": "jane.doe@company.com",
+        "action": "authentication.login.success",
+        "result": "success",
+        "ip_address": "203.0.113.42",
+        "session_id": "sess_abc123",
+        "category": "authentication",
+        "verb": "login",
+        "department": "support",
+        "user_status": "active",
+        "data_class": "identity",
+        "retention_class": "security",
+        "retain_until": "2027-10-11",
+        "risk_score": 5,
+        "flags": ["private_ip", "off_hours"],
+        "versions": stage.versions,
+        "raw": orjson.dumps(LOGIN).decode(),
+    }
+
+
+def test_the_seeds_export_comes_out_complete_with_its_alerts() -> None:
+    stage = make_stage()
+    output = run_one(stage, EXPORT)
+    assert json.loads(output.records[0].value) == PLACE | {
+        "tenant": "default",
+        "occurred": "2025-10-11 14:30:00",
+        "event_id": "mXvG0bqm-2-41",
+        "user": "admin@company.com",
+        "action": "data.export.completed",
+        "result": "success",
+        "resource": "voice_call_records",
+        "ip_address": "203.0.113.42",
+        "session_id": "sess_xyz789",
+        "category": "export",
+        "verb": "export",
+        "data_class": "phi",
+        "retention_class": "hipaa",
+        "retain_until": "2031-10-11",
+        "severity": "high",
+        "risk_score": 25 + 10 + 5 + 30 + 20,
+        "flags": ["private_ip", "protected", "off_hours"],
+        "rules": ["mass-export", "protected-data-out-of-hours"],
+        "versions": stage.versions,
+        "raw": orjson.dumps(EXPORT).decode(),
+    }
+    alerts = [Alert.model_validate_json(alert.value) for alert in output.alerts]
+    assert [alert.rule_id for alert in alerts] == ["mass-export", "protected-data-out-of-hours"]
+    mass = alerts[0]
+    assert output.alerts[0].key.decode() == mass.alert_id
+    assert mass.summary == (
+        "admin@company.com exported 1,523 records (12.4 MB) of voice_call_records."
+    )
+    assert mass.event_ids == ("mXvG0bqm-2-41",)
+    assert mass.group == f"{INCARNATION}-audit.events-2-41"
+    assert (mass.occurred, mass.recorded) == ("2025-10-11T14:30:00Z", "2025-10-11T15:46:40.123Z")
+    assert not mass.historical
+    assert "audit search --session sess_xyz789" in mass.runbook
+
+
+def test_the_seeds_change_comes_out_complete() -> None:
+    row = row_of(make_stage(), CHANGE)
+    assert (row["changed"], row["before"], row["after"]) == (
+        ["details"],
+        ['"90 days"'],
+        ['"180 days"'],
+    )
+    assert (row["category"], row["verb"], row["severity"]) == ("configuration", "update", "medium")
+    assert (row["data_class"], row["retain_until"]) == ("phi", "2031-10-11")
+    assert "result" not in row
+    assert "rules" not in row
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (None, "message:null"),
+        (b"", "message:empty"),
+        (b"\xef\xbb\xbf{}", "message:bom"),
+        (b"\xff", "message:not_utf8"),
+        (b"{", "message:not_json"),
+        (b"[]", "message:not_object"),
+        (b"x" * 262_145, "message:too_large"),
+        (orjson.dumps(LOGIN | {"ip_address": "localhost"}), "ip_address:invalid"),
+        (orjson.dumps(LOGIN | {"timestamp": "2025-02-30T00:00:00Z"}), "timestamp:invalid"),
+        (orjson.dumps(LOGIN | {"timestamp": "2300-01-01T00:00:00Z"}), "timestamp:out_of_range"),
+        (orjson.dumps(LOGIN | {"user": 7}), "user:type"),
+    ],
+)
+def test_a_bad_message_is_kept_with_its_reason(raw: bytes | None, reason: str) -> None:
+    stage = make_stage()
+    output = run_one(stage, raw)
+    row = json.loads(output.records[0].value)
+    assert row["reason"] == reason
+    assert row["hint"]
+    assert row["versions"] == stage.versions
+    assert {name: row[name] for name in PLACE} == PLACE
+    assert row.get("size", 0) == len(raw or b"")
+    assert b64decode(row.get("raw_base64", "")) == (raw or b"")
+    assert output.alerts == []
+    assert output.records[0].headers == (("coverage", b"q:mXvG0bqmS5e4fXk6yBHzVA:41:41"),)
+    assert (stage.tally.accepted, stage.tally.rejected, stage.tally.bugs) == (0, 1, 0)
+
+
+class Buggy:
+    """Fails with an error that holds a value of the event."""
+
+    version = "buggy"
+
+    def __init__(self, bug: type[BaseException]) -> None:
+        self._bug = bug
+
+    def detect(self, fields: Fields, _derived: Derived) -> Sequence[Finding]:
+        if fields["user"] == "poison":
+            raise self._bug("hunter2")
+        return ()
+
+
+def test_a_bug_on_one_event_quarantines_it_and_goes_on() -> None:
+    seen: list[tuple[str, str]] = []
+    stage = Stage(
+        LOOKUPS,
+        Buggy(KeyError),
+        lambda _topic: INCARNATION,
+        on_bug=lambda bug, where: seen.append((type(bug).__name__, where)),
+    )
+    events = [orjson.dumps(LOGIN | {"user": user}) for user in ("a", "poison", "b")]
+    raws = [Raw(at, RECORDED_MS, None, event) for at, event in enumerate(events)]
+
+    records = stage(Run("audit.events", 2, 0, raws)).records
+
+    rows = [json.loads(record.value) for record in records]
+    assert [row.get("reason") for row in rows] == [None, "pipeline:bug", None]
+    assert rows[1]["hint"].startswith("KeyError in ")
+    assert b"hunter2" not in records[1].value
+    assert b64decode(rows[1]["raw_base64"]) == events[1]
+    assert seen == [("KeyError", "audit.events-2-1")]
+    assert (stage.tally.accepted, stage.tally.rejected, stage.tally.bugs) == (2, 1, 1)
+
+
+@pytest.mark.parametrize("fault", [MemoryError, KeyboardInterrupt, SystemExit])
+def test_what_says_nothing_of_the_event_is_not_blamed_on_it(fault: type[BaseException]) -> None:
+    with pytest.raises(fault):
+        run_one(make_stage(Buggy(fault)), LOGIN | {"user": "poison"})
+
+
+def test_an_incarnation_with_a_colon_stops_the_run() -> None:
+    stage = Stage(LOOKUPS, Silent(), lambda _topic: "a:b")
+    with pytest.raises(Broken):
+        run_one(stage, LOGIN)
+
+
+@pytest.mark.parametrize(
+    ("age_ms", "flag"),
+    [
+        (-300_000, None),
+        (-300_001, "future"),
+        (7 * DAY_MS, None),
+        (7 * DAY_MS + 1, "late"),
+    ],
+)
+def test_time_that_is_far_off_is_flagged_never_changed(age_ms: int, flag: str | None) -> None:
+    stage = make_stage()
+    occurred_ms = 1_760_192_595_000
+    raw = Raw(0, occurred_ms + age_ms, None, orjson.dumps(LOGIN))
+    row = json.loads(stage(Run("audit.events", 2, 0, [raw])).records[0].value)
+    assert row["occurred"] == "2025-10-11 14:23:15"
+    assert set(row["flags"]) & {"future", "late"} == ({flag} if flag else set())
+
+
+@pytest.mark.parametrize(("age_ms", "is_old"), [(DAY_MS, False), (DAY_MS + 1, True)])
+def test_an_alert_on_what_is_long_past_is_historical(age_ms: int, *, is_old: bool) -> None:
+    raw = Raw(0, 1_760_193_000_000 + age_ms, None, orjson.dumps(EXPORT))
+    output = make_stage()(Run("audit.events", 2, 0, [raw]))
+    assert Alert.model_validate_json(output.alerts[0].value).historical == is_old
+
+
+def test_unknown_fields_are_counted_or_refused() -> None:
+    event = LOGIN | {"colour": 1, "shape": {"a": None}}
+    row = row_of(make_stage(), event)
+    assert (row["unknown_fields"], "unknown_fields" in row["flags"]) == (2, True)
+    assert json.loads(row["raw"])["colour"] == 1
+    assert row_of(make_stage(is_strict=True), event)["reason"] == "message:unknown_fields"
+    assert "reason" not in row_of(make_stage(is_strict=True), LOGIN)
+
+
+def test_all_fields_and_lookups_have_their_columns() -> None:
+    event = LOGIN | {
+        "event_id": "e-1", "tenant": "acme", "role": "agent", "user_agent": "curl/8", "reason": "r",
+        "resource": "invoices", "resource_id": "i-1", "result": "denied", "request_id": "q-1",
+        "source": "billing", "on_behalf_of": "bob", "ip_address": "::ffff:8.8.8.8",
+        "timestamp": "2025-10-10T16:23:15.5+02:00",
+    }  # fmt: skip
+    row = row_of(make_stage(Silent()), event)
+    copied = set(event) - {"ip_address", "timestamp", "details"}
+    assert {name: row[name] for name in copied} == {name: event[name] for name in copied}
+    assert row["occurred"] == "2025-10-10 14:23:15.500000"
+    assert (row["ip_address"], row["geo_country"]) == ("8.8.8.8", "US")
+    assert (row["geo_asn"], row["geo_as_name"], row["client"]) == (15169, "GOOGLE", "curl")
+    assert (row["severity"], row["risk_score"]) == ("low", 20)
+    assert "flags" not in row
+
+
+@pytest.mark.parametrize(
+    ("text", "canonical", "is_private"),
+    [
+        ("2001:DB8:0:0::1", "2001:db8::1", True),
+        ("fe80::1%eth0", "fe80::1", True),
+        ("2001:4860:4860:0:0:0:0:8888", "2001:4860:4860::8888", False),
+        ("9.9.9.9", "9.9.9.9", False),
+        ("10.0.0.1", "10.0.0.1", True),
+    ],
+)
+def test_addresses_are_canonical(text: str, canonical: str, *, is_private: bool) -> None:
+    row = row_of(make_stage(), LOGIN | {"ip_address": text})
+    assert row["ip_address"] == canonical
+    assert ("private_ip" in row["flags"]) == is_private
+
+
+def test_null_and_absent_are_the_same() -> None:
+    stage = make_stage()
+    names = ("event_id", "tenant", "role", "resource", "result", "details", "user_agent", "reason")
+    with_nulls = row_of(stage, {key: LOGIN[key] for key in LOGIN if key != "details"}
+                        | dict.fromkeys(names))  # fmt: skip
+    without = row_of(stage, {key: LOGIN[key] for key in LOGIN if key != "details"})
+    del with_nulls["raw"], without["raw"]
+    assert with_nulls == without
+
+
+def test_masked_details_stand_beside_the_raw_ones_only_if_something_was_masked() -> None:
+    stage = make_stage()
+    assert "details_masked" not in row_of(stage, LOGIN)
+    row = row_of(stage, LOGIN | {"details": {"password": "hunter2", "a": 1}})
+    assert json.loads(row["details_masked"]) == {"password": "***", "a": 1}
+    assert "secret_masked" in row["flags"]
+
+
+def test_who_has_left_is_flagged() -> None:
+    stage = make_stage()
+    stage.use(Lookups(default_policy(), directory=Directory({"JANE.DOE@company.com": Person(
+        "Administrator", "ops", "Suspended")}, "d2")))  # fmt: skip
+    row = row_of(stage, LOGIN)
+    assert (row["department"], row["user_status"]) == ("ops", "Suspended")
+    assert "inactive_user" in row["flags"]
+    assert "directory=d2" in row["versions"]
+    failed = row_of(stage, LOGIN | {"action": "authentication.login.failed"})
+    assert failed["rules"] == ["failed-admin-login"]  # by the directory's role
+
+
+def test_versions_name_every_lookup_and_setting() -> None:
+    stage = make_stage(Silent())
+    for part in ("pipeline=", "rules=silent", "geo=fixed", "clients=fixed", "directory=d1"):
+        assert part in stage.versions
+    assert "policy=" in stage.versions
+    assert make_stage(Silent(), late_ms_min=1).versions != stage.versions
+    assert make_stage(Silent(), is_strict=True).versions != stage.versions
+
+
+class Eager:
+    """Finds more than it should, with texts to fool a terminal."""
+
+    version = "eager"
+
+    def detect(self, _fields: Fields, _derived: Derived) -> Sequence[Finding]:
+        text = "\x1b[2J\u202etoken=abcdef123456 " + "x" * 5_000
+        return [
+            Finding(f"r{n}", 1, "critical", text, text, 90, ("t",), "audit search --user {user}")
+            for n in range(FINDINGS_MAX + 5)
+        ]
+
+
+def test_alerts_are_bounded_in_number_and_text_and_are_plain() -> None:
+    output = run_one(make_stage(Eager()), LOGIN | {"user": "$(reboot)'; \x1b[0m"})
+    assert len(output.alerts) == FINDINGS_MAX
+    alert = Alert.model_validate_json(output.alerts[0].value)
+    assert "abcdef123456" not in alert.summary
+    for text in (alert.summary, alert.title, alert.runbook):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+    assert alert.runbook == "audit search --user " + shlex.quote("$(reboot)';  [0m")
+    row = json.loads(output.records[0].value)
+    assert (row["severity"], row["risk_score"]) == ("critical", 100)
+    assert len({alert.key for alert in output.alerts}) == FINDINGS_MAX
+
+
+def test_coverage_starts_at_the_position_and_follows_the_offsets() -> None:
+    stage = make_stage(Silent())
+    raws = [Raw(offset, RECORDED_MS, None, b"{}") for offset in (7, 8, 12)]
+    headers = [record.headers[0][1] for record in stage(Run("audit.events", 0, 5, raws)).records]
+    start = b"q:mXvG0bqmS5e4fXk6yBHzVA:"
+    assert headers == [start + b"5:7", start + b"8:8", start + b"9:12"]
+
+
+def test_an_empty_run_gives_nothing() -> None:
+    assert make_stage()(Run("audit.events", 0, 5, [])) == Output([], [])
+
+
+def test_one_record_judged_alone_is_as_in_its_run() -> None:
+    stage = make_stage()
+    raw = orjson.dumps(EXPORT)
+    judged = stage.judge(raw, Where(INCARNATION, "audit.events", 2, 41), RECORDED_MS)
+    output = run_one(stage, raw)
+    assert judged.line == output.records[0].value
+    assert [alert.alert_id.encode() for alert in judged.alerts] == [a.key for a in output.alerts]
