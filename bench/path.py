@@ -39,7 +39,10 @@ def run(*, count: int) -> Table:
                 source.begin()
                 course = _follow(running, count)
                 result = source.result()
-                after = running.usage() | {"load generator": usage(source.pid)}
+                source_after = Usage(
+                    source_before.cpu_s + result["cpu_s"], 0.0, result["peak_kib"] / 1024
+                )
+                after = running.usage() | {"load generator": source_after}
             client = running.client()
             ledger = client.get("/ledger")
             client.close()
@@ -109,7 +112,7 @@ def _rows(
                 "process": name,
                 "CPU µs an event": round((use.cpu_s - before[name].cpu_s) / count * 1e6, 1),
                 f"MiB at {WARM_EVENTS:,}": round(warm.rss_mib) if warm else None,
-                "MiB at the end": round(use.rss_mib),
+                "MiB at the end": round(use.rss_mib) or None,
                 "peak MiB": round(use.peak_mib),
             }
         )

@@ -137,13 +137,13 @@ class Generator:
         self._process.stdin.write("go\n")
         self._process.stdin.flush()
 
-    def result(self) -> dict[str, float]:
+    def result(self) -> dict[str, Any]:
         """Wait for its end; return what it took."""
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
             raise SystemExit("the load generator failed")
-        found: dict[str, float] = json.loads(line)
+        found: dict[str, Any] = json.loads(line)
         return found
 
 

@@ -6,7 +6,7 @@ import statistics
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import orjson
 
@@ -15,12 +15,14 @@ from pipeline.client import ClientParser
 from pipeline.enrich import Lookups
 from pipeline.geo import open_geo
 from pipeline.policy import parse_policy
-from pipeline.run import Run
+from pipeline.run import Output, Run
 from pipeline.stage import Stage
 from schemas.actions import ACTIONS
 from schemas.event import Event
 
 POLICY = Path(__file__).parent.parent / "pipeline" / "policy.yml"
+T = TypeVar("T")
+
 RECORDED_MS = 1_760_108_400_000  # 2025-10-10T15:00Z, a Friday
 AGENTS = (
     (
@@ -33,6 +35,9 @@ AGENTS = (
     ),
     "dutycall-sdk/{}.2 (service=voice)",
 )
+# most of a platform's day is harmless: of 10,000 events a few raise an alert
+RUN = 500  # records of one fetch
+WEIGHTS = {"info": 100.0, "low": 10.0, "medium": 1.0, "high": 0.2, "critical": 0.1}
 
 
 class Raw(NamedTuple):
@@ -45,9 +50,10 @@ class Raw(NamedTuple):
 
 
 def make_events(count: int, size: int, seed: int) -> list[bytes]:
-    """Make events of about `size` bytes over the whole catalogue, the same for the same seed."""
+    """Make events of about `size` bytes, mostly harmless, the same for the same seed."""
     random_ = random.Random(seed)
     actions = sorted(ACTIONS)
+    weights = [WEIGHTS[ACTIONS[action].severity] for action in actions]
     events = []
     for number in range(count):
         event = {
@@ -56,7 +62,7 @@ def make_events(count: int, size: int, seed: int) -> list[bytes]:
             "tenant": "default",
             "user": f"user{random_.randrange(2000)}@company.com",
             "role": random_.choice(("agent",) * 30 + ("supervisor",) * 9 + ("admin",)),
-            "action": random_.choice(actions),
+            "action": random_.choices(actions, weights)[0],
             "resource": random_.choice(("voice_recordings", "voice_call_records", "schedule")),
             "resource_id": f"r-{random_.randrange(10**9)}",
             "ip_address": f"{random_.randrange(11, 200)}.7.{random_.randrange(256)}.9",
@@ -82,13 +88,16 @@ def make_events(count: int, size: int, seed: int) -> list[bytes]:
     return events
 
 
-def best_us(work: Callable[[], object], count: int, rounds: int) -> tuple[float, float]:
-    """Return the least and the median µs an event over the rounds."""
+def best_us(
+    work: Callable[[Sequence[T]], object], chunks: Sequence[Sequence[T]], rounds: int
+) -> tuple[float, float]:
+    """Return the least and the median µs an event over all chunks and rounds (CPU time)."""
     times = []
     for _ in range(rounds):
-        begun = time.process_time()
-        work()
-        times.append((time.process_time() - begun) / count * 1e6)
+        for chunk in chunks:
+            begun = time.process_time()
+            work(chunk)
+            times.append((time.process_time() - begun) / len(chunk) * 1e6)
     return min(times), statistics.median(times)
 
 
@@ -110,17 +119,25 @@ def main() -> None:
     lookups = Lookups(policy, open_geo(), ClientParser())
     stage = Stage(lookups, builtin_rules(), lambda _topic: "mXvG0bqmS5e4fXk6yBHzVA")
     raws = [Raw(at, RECORDED_MS + at // 100, b"key", raw) for at, raw in enumerate(events)]
-    runs = [Run("audit.events", 0, at, raws[at : at + 1000]) for at in range(0, len(raws), 1000)]
+    chunks = [raws[at : at + RUN] for at in range(0, len(raws), RUN)]
+
+    def work(chunk: Sequence[Raw]) -> Output:
+        return stage(Run("audit.events", 0, chunk[0].offset, chunk))
+
     if asked.profile:
         import cProfile  # noqa: PLC0415 - only when asked
 
-        cProfile.runctx("[stage(run) for run in runs]", {"stage": stage, "runs": runs}, {}, sort=1)
+        cProfile.runctx(
+            "[work(chunk) for chunk in chunks]", {"work": work, "chunks": chunks}, {}, sort=1
+        )
         return
     size = sum(map(len, events)) / len(events)
-    first = best_us(lambda: [stage(run) for run in runs], asked.count, 1)[0]
-    ours = best_us(lambda: [stage(run) for run in runs], asked.count, asked.rounds)
-    theirs = best_us(lambda: round_trip(events), asked.count, asked.rounds)
-    out = [stage(run) for run in runs]
+    first = best_us(work, chunks, 1)[1]
+    ours = best_us(work, chunks, asked.rounds)
+    theirs = best_us(
+        round_trip, [events[at : at + RUN] for at in range(0, len(raws), RUN)], asked.rounds
+    )
+    out = [work(chunk) for chunk in chunks]
     line_size = sum(len(record.value) for output in out for record in output.records) / asked.count
     print(f"{asked.count} events of {size:.0f} B -> lines of {line_size:.0f} B,", end=" ")
     print(f"{sum(len(output.alerts) for output in out)} alerts, first pass {first:.1f} µs")

@@ -169,9 +169,7 @@ def show(
         return
     _print_section("Event", shown["event"])
     _print_section("Provenance", shown["provenance"])
-    out.print("\nRaw bytes", style="bold")
-    raw = shown["raw"] if shown.get("raw") is not None else shown["raw_base64"]
-    out.print(visible(raw), markup=False, soft_wrap=True)
+    _print_raw(shown)
     others = shown.get("others") or ()
     if others:
         out.print(f"\n{len(others)} more with this id", style="bold")
@@ -180,6 +178,14 @@ def show(
 
 def _quoted(text: str) -> str:
     return quote(text, safe="")
+
+
+def _print_raw(shown: Mapping[str, Any]) -> None:
+    is_text = shown.get("raw") is not None
+    out.print("\nRaw bytes" if is_text else "\nRaw bytes, as base64", style="bold")
+    out.print(
+        visible(shown["raw" if is_text else "raw_base64"] or ""), markup=False, soft_wrap=True
+    )
 
 
 def _print_section(title: str, fields: Mapping[str, Any]) -> None:
@@ -272,7 +278,7 @@ def quarantine_list(
 ) -> None:
     """List quarantined messages, newest first."""
     client = open_client(data, api, token_file)
-    rows = list(client.pages("/quarantine", "quarantine", filters, limit))
+    rows = list(client.pages("/quarantine", "messages", filters, limit))
     if as_json:
         print_json(rows)
         return
@@ -294,8 +300,9 @@ def quarantine_show(
     shown = client.get(f"/quarantine/{_quoted(coordinates)}")
     if as_json:
         print_json(shown)
-    else:
-        _print_section("Quarantined message", shown)
+        return
+    _print_section("Quarantined message", shown["message"])
+    _print_raw(shown)
 
 
 @quarantine.command("replay")

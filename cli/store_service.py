@@ -26,6 +26,7 @@ from consumers.sink.ledger import ledger
 from consumers.sink.service import CONDITIONS as SINK_CONDITIONS
 from consumers.sink.service import SinkService
 from consumers.sink.writer import Timing
+from pipeline.emit import BrokerAddress, Emitter
 from runtime.clickhouse import Store
 from runtime.clock import SystemClock
 from runtime.configuration import Given, load
@@ -112,8 +113,13 @@ async def _store(settings: StoreSettings) -> Any:  # noqa: ANN401 - an async ite
 
 
 def _health(given: Given, name: str) -> tuple[str, int]:
-    kinds = {"sink": SinkSettings, "alerts": AlertSettings, "api": ApiSettings}
-    settings: Any = load(kinds[name], given)  # type: ignore[type-var]
+    settings: SinkSettings | AlertSettings | ApiSettings
+    if name == "sink":
+        settings = load(SinkSettings, given)
+    elif name == "alerts":
+        settings = load(AlertSettings, given)
+    else:
+        settings = load(ApiSettings, given)
     return settings.health_host, settings.health_port
 
 
@@ -184,7 +190,12 @@ async def _api(parts: Parts, stop: asyncio.Event) -> None:
         token_probe(token_file),
         target_probe([target.name for target in targets]),
     ]
-    replayer = Replayer(parts.store, parts.kafka, load(PipelineSettings, parts.given))
+
+    def make_emitter() -> Emitter:
+        return Emitter(BrokerAddress(parts.kafka.bootstrap, options))
+
+    judged_by = load(PipelineSettings, parts.given)
+    replayer = Replayer(parts.store, judged_by, make_emitter, clock.now_ms)
     service = ApiService(
         parts.store,
         Ports(ledger=ask_ledger, replay=replayer.replay, probes=probes),

@@ -46,9 +46,7 @@ class Layout:
 @click.command()
 @data_option
 @click.option("--sample", is_flag=True, help="Play sample traffic of the DutyCall platform.")
-@click.option(
-    "--port", type=click.IntRange(1, 65_535), help="The API's port; any free by default."
-)
+@click.option("--port", type=click.IntRange(1, 65_535), help="The API's port; any free by default.")
 @click.option("--kafka-port", type=click.IntRange(1, 65_535), help="Port of Kafka.")
 @ends_well
 def up(*, data: Path, sample: bool, port: int | None, kafka_port: int | None) -> None:
@@ -66,7 +64,7 @@ def up(*, data: Path, sample: bool, port: int | None, kafka_port: int | None) ->
         layout = Layout(folder.path, folder.ports(wanted))
         ensure_installed()
         children = _children(layout, folder, environment, sample=sample)
-        supervisor = Supervisor(children, lambda line: err.print(line, markup=False, soft_wrap=True))
+        supervisor = Supervisor(children, _announce)
         asyncio.run(supervisor.run(lambda: _tell(layout, time.monotonic() - began)))
 
 
@@ -98,6 +96,10 @@ def _children(
         spec = CommandSpec(name, argv, common, probe, READY_TIMEOUT_S)
         children.append(Command(spec, folder.logs))
     return children
+
+
+def _announce(line: str) -> None:
+    err.print(line, markup=False, soft_wrap=True)
 
 
 def _tell(layout: Layout, took_s: float) -> None:

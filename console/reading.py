@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
 
 from console.problems import Refused
@@ -20,6 +21,11 @@ HOUR_US: Final = 3_600_000_000
 # Newest first, most questions are answered by the last days; looking there first, and further
 # back only for what is still missing, reads a fraction of looking everywhere at once.
 REACHES_US: Final = (HOUR_US, 24 * HOUR_US, 7 * 24 * HOUR_US, 35 * 24 * HOUR_US)
+
+
+Settings = Mapping[str, str | int]
+NO_SETTINGS: Final[Settings] = MappingProxyType({})
+BY_KEY: Final[Settings] = MappingProxyType({"use_skip_indexes": 0})  # the sort key finds them all
 
 
 class Asks(Protocol):
@@ -69,13 +75,14 @@ class Reader:
         self._settings = (bounds or Bounds()).settings()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="audit-read")
 
-    async def rows(self, query: Query) -> list[Row]:
+    async def rows(self, query: Query, settings: Settings = NO_SETTINGS) -> list[Row]:
         """Run one query. Raises `Refused` if it would read too much, else as the store does."""
+        asked = {**self._settings, **settings}
         loop = asyncio.get_running_loop()
         try:
             return list(
                 await loop.run_in_executor(
-                    self._threads, self._store.query, query.sql, query.parameters, self._settings
+                    self._threads, self._store.query, query.sql, query.parameters, asked
                 )
             )
         except StoreUnavailable as error:
@@ -97,7 +104,7 @@ class Reader:
                 break
         if not chosen:
             return []
-        wide = await self.rows(to_wide(chosen, EVENT_SELECT))
+        wide = await self.rows(to_wide(chosen, EVENT_SELECT), BY_KEY)
         place = {_key(row): row for row in wide}
         return [place[_key(row)] for row in chosen if _key(row) in place]
 

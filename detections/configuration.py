@@ -7,7 +7,7 @@ says nothing of its meaning.
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final
+from typing import Final
 
 from detections.rule import Derived, Fields, Rule
 from detections.words import is_off, is_on, span_s, walk, words_of
@@ -55,7 +55,9 @@ def _examine_retention(fields: Fields, derived: Derived) -> str:
             continue
         before, after = node.get("before"), node.get("after")
         if isinstance(before, dict) and isinstance(after, dict):
-            pairs = [(before[name], after.get(name)) for name in before if _is_span(name, named)]
+            pairs = [
+                (before[name], after.get(name)) for name in before if _is_span(name, named=named)
+            ]
         else:
             pairs = [(before, after)]
         for old, new in pairs:
@@ -72,7 +74,7 @@ def _setting_of(key: str, node: Fields) -> str:
     return f"{key} {named}" if isinstance(named, str) else key
 
 
-def _is_span(name: str, named: bool) -> bool:  # noqa: FBT001 - a fact of the caller's, not a mode
+def _is_span(name: str, *, named: bool) -> bool:
     words = words_of(name)
     return not _RETENTION.isdisjoint(words) or (
         named and not words.isdisjoint(("days", "period", "duration", "months", "years"))
@@ -112,7 +114,7 @@ def _switched_off(names: frozenset[str]) -> Callable[[Fields, Derived], bool]:
         if is_named and not _OFF_WORDS.isdisjoint(action_words):
             return True
         return derived.has_changes and any(
-            _goes_off(node, names, is_named or not names.isdisjoint(_all_words(key)))
+            _goes_off(node, names, is_named=is_named or not names.isdisjoint(_all_words(key)))
             for key, node in walk(fields.get("details"))
             if "after" in node
         )
@@ -120,24 +122,24 @@ def _switched_off(names: frozenset[str]) -> Callable[[Fields, Derived], bool]:
     return test
 
 
-def _goes_off(node: Fields, names: frozenset[str], is_named: bool) -> bool:  # noqa: FBT001 - as above
+def _goes_off(node: Fields, names: frozenset[str], *, is_named: bool) -> bool:
     setting = next((text for text in (node.get("setting"), node.get("field")) if text), "")
     is_named = is_named or (isinstance(setting, str) and not names.isdisjoint(_all_words(setting)))
     before, after = node.get("before"), node.get("after")
     if isinstance(before, dict) and isinstance(after, dict):
         return any(
-            _is_switch(name, names, is_named) and _turned(before[name], after.get(name))
+            _is_switch(name, names, is_named=is_named) and _turned(before[name], after.get(name))
             for name in before
         )
     return is_named and _turned(before, after)
 
 
-def _is_switch(name: str, names: frozenset[str], is_named: bool) -> bool:  # noqa: FBT001 - as above
+def _is_switch(name: str, names: frozenset[str], *, is_named: bool) -> bool:
     words = _all_words(name)
     return not names.isdisjoint(words) or (is_named and not _SWITCH_WORDS.isdisjoint(words))
 
 
-def _turned(before: Any, after: Any) -> bool:  # noqa: ANN401 - any JSON value
+def _turned(before: object, after: object) -> bool:
     return is_off(after) and (before is None or is_on(before))
 
 

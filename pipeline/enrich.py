@@ -246,9 +246,9 @@ class Enricher:
         if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
             address = address.ipv4_mapped
         columns: dict[str, Any] = {"ip_address": str(address)}
-        if address.is_private:
-            return Located(columns, NOWHERE, ("private_ip",))
         place = self._lookups.geo.locate(address)
+        if not place.country and address.is_private:  # asked last: it costs 5 µs
+            return Located(columns, NOWHERE, ("private_ip",))
         said = zip(("geo_country", "geo_asn", "geo_as_name"), place, strict=True)
         columns |= {name: value for name, value in said if value}
         return Located(columns, place, ())

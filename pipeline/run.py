@@ -10,16 +10,20 @@ class RawRecord(Protocol):
     """What stage 1 reads of a record; aiokafka's ConsumerRecord has these and more."""
 
     @property
-    def offset(self) -> int: ...  # noqa: D102 - Kafka's own words
+    def offset(self) -> int:
+        """Its place in the partition."""
 
     @property
-    def timestamp(self) -> int: ...  # noqa: D102 - the broker's append time, ms
+    def timestamp(self) -> int:
+        """The broker's append time, in milliseconds since 1970."""
 
     @property
-    def key(self) -> bytes | None: ...  # noqa: D102
+    def key(self) -> bytes | None:
+        """What the producer chose the partition by."""
 
     @property
-    def value(self) -> bytes | None: ...  # noqa: D102
+    def value(self) -> bytes | None:
+        """The event's bytes as published."""
 
 
 class Run(NamedTuple):

@@ -80,7 +80,8 @@ def action_name(source: str, name: str) -> str:
     """Return our name for an API call: s3.amazonaws.com GetObject → aws.s3.get_object."""
     service = _NOT_NAME.sub("-", source.partition(".")[0].lower()).strip("-") or "unknown"
     stem = _API_DATE.sub("", name) or name
-    snake = _NOT_NAME.sub("_", _WORD_START.sub("_", stem).lower()).strip("_") or "unknown"
+    words = _NOT_NAME.sub("_", _WORD_START.sub("_", stem).lower()).split("_")
+    snake = "_".join(word for word in words if word) or "unknown"
     return f"aws.{service}.{snake}"[:128]
 
 

@@ -26,6 +26,7 @@ BACKFILL_DAYS: Final = 5  # well within the week that the pipeline accepts as no
 BACKFILL_EVENTS_PER_HOUR: Final = 80.0  # a working hour's; about 6,000 events in five days
 _BATCH_EVENTS: Final = 500
 _RETRY_S: Final = 2.0
+_BEHIND_MS_MAX: Final = 60_000  # live events older than that are left out
 _SLEEP_S_MAX: Final = 1.0  # a clock that jumps is noticed within it
 
 
@@ -99,13 +100,13 @@ async def play(  # noqa: PLR0913 - each is a bound or a seam for tests
     progress = load(progress_path, seed, clock.now_ms())
     await _play_past(publisher, progress_path, progress, stop, on_fault)
     live_seed = progress.seed + 1  # its sessions must not be those of the past
-    events = sample(live_seed, clock.now_ms(), events_per_hour=rate_per_s * 3600)
-    for event in events:
-        if not await _sleep_until(_moment_ms(event), clock, stop):
-            return
-        if _moment_ms(event) < clock.now_ms() - DAY_MS:
-            continue  # the machine slept; what was missed stays missed
-        await _publish([event], publisher, stop, on_fault)
+    while not stop.is_set():
+        for event in sample(live_seed, clock.now_ms(), events_per_hour=rate_per_s * 3600):
+            moment_ms = _moment_ms(event)
+            await _sleep_until(moment_ms, clock, stop)
+            if stop.is_set() or moment_ms < clock.now_ms() - _BEHIND_MS_MAX:
+                break  # the machine slept or the broker was away: go on from now
+            await _publish([event], publisher, stop, on_fault)
 
 
 async def _play_past(
@@ -158,15 +159,11 @@ async def _publish(
                 await asyncio.wait_for(stop.wait(), _RETRY_S)
 
 
-async def _sleep_until(moment_ms: int, clock: Clock, stop: asyncio.Event) -> bool:
-    """Wait; say whether to go on."""
-    while not stop.is_set():
-        left_s = (moment_ms - clock.now_ms()) / 1000
-        if left_s <= 0:
-            return True
+async def _sleep_until(moment_ms: int, clock: Clock, stop: asyncio.Event) -> None:
+    """Wait for the moment, or for `stop`."""
+    while not stop.is_set() and (left_s := (moment_ms - clock.now_ms()) / 1000) > 0:
         with suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), min(left_s, _SLEEP_S_MAX))
-    return False
 
 
 def _moment_ms(event: Mapping[str, Any]) -> int:

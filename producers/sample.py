@@ -19,7 +19,7 @@ from producers.sample_work import DUTY, WORK, Step
 SLOT_MS: Final = 600_000
 SLOTS_PER_SESSION_MAX: Final = 6  # no session lasts longer than an hour
 EVENTS_PER_SESSION: Final = 12  # on average, from the lengths below
-_ATTACK_SHARE: Final = 0.02  # of the sessions
+_ATTACK_SHARE: Final = 0.04  # of the sessions: in five days of sample each kind a few times
 _FIRST_HOUR, _LAST_HOUR = 6, 20  # the detections' working hours, UTC
 _SATURDAY: Final = 5
 _SESSION_MS_MAX: Final = SLOT_MS * (SLOTS_PER_SESSION_MAX - 1)

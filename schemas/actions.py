@@ -101,7 +101,7 @@ data.export.requested|low|Export asked for|date_range:s format:s
 data.export.completed|medium|Export completed|format:s record_count:i file_size_mb:n date_range:s
 data.export.failed|low|Export failed|date_range:s format:s cause:s
 data.export.downloaded|medium|Export downloaded|format:s file_size_mb:n
-export.report.completed|low|Report exported|period:s format:s record_count:i
+export.report.completed|low|Report exported|format:s record_count:i file_size_mb:n date_range:s
 export.audit_log.completed|medium|Audit log exported|date_range:s format:s record_count:i
 export.schedule.completed|info|Schedule exported|format:s
 """,

@@ -306,9 +306,10 @@ def _mask_pairs(text: str) -> str:
     for match in _find_name.finditer(text):
         if match.start() < done:
             continue  # inside the value before
-        name = match.group(0).rstrip(" :=\"'\\")
+        if not is_secret_key(match.group(0).rstrip(" :=\"'\\")):
+            continue  # before its value is looked for: each value is read once, so all is linear
         value = _PAIR_VALUE.match(text, match.end())
-        if value is None or not is_secret_key(name):
+        if value is None:
             continue
         found = value.group(0)
         bare = found.lstrip("\\\"'")

@@ -67,7 +67,20 @@ NAMES: Final = (
     "reason",
     "details",
 )
-VALUES: Final[tuple[Any, ...]] = (None, True, 0, -1, 1.5, "", " ", "x" * 5_000, [], {}, [[]], {"a": None})
+VALUES: Final[tuple[Any, ...]] = (
+    None,
+    True,
+    0,
+    -1,
+    1.5,
+    "",
+    " ",
+    "x" * 5_000,
+    [],
+    {},
+    [[]],
+    {"a": None},
+)
 TIMES: Final = (
     "1970-01-01T00:00:00Z",
     "2999-01-01T00:00:00Z",

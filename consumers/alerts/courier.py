@@ -4,12 +4,12 @@ import asyncio
 import contextlib
 import heapq
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from consumers.alerts.schedule import Attempt, Due, judge, moment_ms
+from consumers.alerts.schedule import Due, judge, moment_ms
 from consumers.alerts.tally import Tally
 from consumers.alerts.targets import Target
 from runtime.clock import Clock
@@ -31,7 +31,8 @@ class Desk:
 
     clock: Clock
     tally: Tally
-    record: Callable[[Attempt], None]
+    record: Callable[..., Awaitable[int]]  # takes attempts, gives the number of the last
+    waiting: Callable[[], frozenset[str]]  # the alerts whose rows are on their way
 
 
 class Courier:
@@ -90,7 +91,7 @@ class Courier:
         now_ms = self._desk.clock.now_ms()
         attempt, again = judge(due, error, now_ms)
         self._desk.tally.count(attempt, (now_ms - moment_ms(due.alert.recorded)) / 1000)
-        self._desk.record(attempt)
+        await self._desk.record(attempt)
         if error is not None:
             event(
                 log,

@@ -1,8 +1,8 @@
 """From a batch of audit.alerts to the store and the couriers; the order of effects is the promise.
 
-look → store → queue → (commit by the caller). Each may be repeated: an alert that is stored and
-meant for a target already is neither stored nor sent again. A kill after the store has an alert and
-before its queue rows are written leaves it without any, which is how the repeat knows to send it.
+look → store → queue → rows → (commit by the caller). Each may be repeated: an alert that is stored
+and has rows of delivery is neither stored nor sent again. A kill after the store has an alert and
+before its rows are written leaves it without any, which is how the repeat knows to send it.
 """
 
 import asyncio
@@ -14,11 +14,10 @@ from typing import Final, Protocol
 from pydantic import ValidationError
 
 from consumers.alerts.book import EVERYONE, LOOK_MAX, QUEUED, Book, Known, Placed
-from consumers.alerts.courier import Courier
+from consumers.alerts.courier import Courier, Desk
 from consumers.alerts.schedule import Attempt, Due, first, is_past, suppressed
 from consumers.alerts.tally import Tally
 from consumers.alerts.text import line_of
-from runtime.clock import Clock
 from runtime.log import event
 from schemas.alert import Alert
 
@@ -84,40 +83,47 @@ def plan(placed: Sequence[Placed], known: Known, targets: Sequence[str], now_ms:
 
 
 class Intake:
-    """Takes batches; `take` returns once the caller may commit."""
+    """Takes batches of records."""
 
     def __init__(
         self,
         book: Book,
         couriers: Mapping[str, Courier],
-        tally: Tally,
-        clock: Clock,
+        desk: Desk,
         show: Callable[[str], None],
     ) -> None:
         self._book = book
         self._couriers = couriers
-        self._tally = tally
-        self._clock = clock
+        self._desk = desk
+        self._tally = desk.tally
         self._show = show
 
-    async def take(self, records: Sequence[Record]) -> None:
-        """Store and queue what is new. Raises as the store does, and may then be repeated whole."""
-        placed = read_alerts(records, self._tally)
-        for start in range(0, len(placed), LOOK_MAX):
-            await self._take(placed[start : start + LOOK_MAX])
+    async def take(self, records: Sequence[Record]) -> int:
+        """Store and queue what is new; return which row must be written before a commit.
 
-    async def _take(self, placed: Sequence[Placed]) -> None:
+        Raises as the store does, and may then be repeated whole.
+        """
+        placed = read_alerts(records, self._tally)
+        number = await self._desk.record()
+        for start in range(0, len(placed), LOOK_MAX):
+            number = await self._take(placed[start : start + LOOK_MAX])
+        return number
+
+    async def _take(self, placed: Sequence[Placed]) -> int:
+        waiting = self._desk.waiting()  # before the look: what is written meanwhile is in both
         known = await asyncio.to_thread(self._book.look, [one.alert.alert_id for one in placed])
-        planned = plan(placed, known, tuple(self._couriers), self._clock.now_ms())
+        known = Known(known.stored, known.handled | waiting)
+        planned = plan(placed, known, tuple(self._couriers), self._desk.clock.now_ms())
         if planned.fresh:
             await asyncio.to_thread(self._book.store, planned.fresh)
         self._tally.stored.inc(len(planned.fresh))
         self._tally.repeated.inc(len(placed) - len(planned.fresh))
         self._tally.historical.inc(planned.past)
-        for due in planned.due:  # the send is under way while its row is written
+        number = await self._desk.record(*planned.rows)
+        for due in planned.due:  # the send is under way while its row waits for company
             await self._couriers[due.target].take(due)
-        now_ms = self._clock.now_ms()
+        now_ms = self._desk.clock.now_ms()
         for one in planned.fresh:
             if not is_past(one.alert, now_ms):
                 self._show(line_of(one.alert))
-        await asyncio.to_thread(self._book.record, planned.rows)
+        return number

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -67,14 +68,14 @@ async def run_alerts(service: AlertService, stop: asyncio.Event) -> None:
     tally = Tally(service.registry)
     book = Book(service.store)
     recorder = Recorder(book)
-    desk = Desk(service.clock, tally, recorder.put)
+    desk = Desk(service.clock, tally, recorder.put, recorder.waiting)
     couriers = {target.name: Courier(target, desk) for target in service.targets}
-    intake = Intake(book, couriers, tally, service.clock, service.show)
+    intake = Intake(book, couriers, desk, service.show)
     await _until(stop, _resume(service, book, couriers))
     running = [recorder.run(), *(courier.run() for courier in couriers.values())]
     running.append(_sweep(service, book, couriers))
     tasks = [asyncio.create_task(work) for work in running]
-    consuming = asyncio.create_task(_consume(service, intake, stop))
+    consuming = asyncio.create_task(_consume(service, intake, recorder, stop))
     try:
         await asyncio.wait({consuming, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     finally:
@@ -131,11 +132,13 @@ async def _sweep(service: AlertService, book: Book, couriers: Mapping[str, Couri
             await _resume(service, book, spilled)
 
 
-async def _consume(service: AlertService, intake: Intake, stop: asyncio.Event) -> None:
+async def _consume(
+    service: AlertService, intake: Intake, recorder: Recorder, stop: asyncio.Event
+) -> None:
     attempt = 0
     while not stop.is_set():
         try:
-            await _consume_once(service, intake, stop)
+            await _consume_once(service, intake, recorder, stop)
         except BrokerUnavailable as error:
             service.readiness.miss("alerts: kafka", str(error), "see 'audit doctor'")
             attempt += 1
@@ -143,7 +146,9 @@ async def _consume(service: AlertService, intake: Intake, stop: asyncio.Event) -
                 await asyncio.wait_for(stop.wait(), BACKOFF.ceiling_s(attempt))
 
 
-async def _consume_once(service: AlertService, intake: Intake, stop: asyncio.Event) -> None:
+async def _consume_once(
+    service: AlertService, intake: Intake, recorder: Recorder, stop: asyncio.Event
+) -> None:
     """Join the group and take batches until told to stop. Raises `BrokerUnavailable`."""
     consumer = AIOKafkaConsumer(
         service.topic,
@@ -157,15 +162,20 @@ async def _consume_once(service: AlertService, intake: Intake, stop: asyncio.Eve
         heartbeat_interval_ms=1_000,
         **service.client_options,
     )
+    unsettled: deque[tuple[int, dict[Any, int]]] = deque()
     try:
         await consumer.start()
         service.readiness.meet("alerts: kafka")
         while not stop.is_set():
             batches = await consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_MAX)
             records = [record for batch in batches.values() for record in batch]
-            if records and await _take(service, intake, records, stop):
+            number = await _take(service, intake, records, stop) if records else None
+            if number is not None:
                 nexts = {tp: batch[-1].offset + 1 for tp, batch in batches.items() if batch}
-                await _commit(consumer, nexts)
+                unsettled.append((number, nexts))
+            await _commit_written(consumer, unsettled, recorder.written)
+        await recorder.flush(STOP_S_MAX)
+        await _commit_written(consumer, unsettled, recorder.written)
     except (KafkaError, OSError) as error:
         raise BrokerUnavailable(f"alerts can't be read: {type(error).__name__}") from error
     finally:
@@ -175,14 +185,14 @@ async def _consume_once(service: AlertService, intake: Intake, stop: asyncio.Eve
 
 async def _take(
     service: AlertService, intake: Intake, records: Sequence[Any], stop: asyncio.Event
-) -> bool:
-    """Take a batch however long the store is away; False if told to stop before it was taken."""
+) -> int | None:
+    """Take a batch however long the store is away; None if told to stop before it was taken."""
 
     def missed(error: Unavailable, _wait_s: float) -> None:
         service.readiness.miss("alerts: store", str(error), "see 'audit doctor'")
 
     try:
-        await retry_unavailable(
+        number = await retry_unavailable(
             lambda: intake.take(records),
             backoff=BACKOFF,
             deadline_s=None,
@@ -191,9 +201,20 @@ async def _take(
         )
     except Unavailable as error:
         event(log, "stopped while the store was away", level=logging.WARNING, error=error)
-        return False
+        return None
     service.readiness.meet("alerts: store")
-    return True
+    return number
+
+
+async def _commit_written(
+    consumer: AIOKafkaConsumer, unsettled: deque[tuple[int, dict[Any, int]]], written: int
+) -> None:
+    """Commit the batches whose rows are all in the store."""
+    nexts: dict[Any, int] = {}
+    while unsettled and unsettled[0][0] <= written:
+        nexts.update(unsettled.popleft()[1])
+    if nexts:
+        await _commit(consumer, nexts)
 
 
 async def _commit(consumer: AIOKafkaConsumer, nexts: Mapping[Any, int]) -> None:

@@ -3,11 +3,12 @@
     START ──no intent──▶ READING ──batch──▶ ANNOUNCING ──ack──▶ WRITING ──ok──▶ ENTERING ──ok──▶ READING
       └──intent──▶ REREADING ──same bytes──▶ LOOKING ──nothing there──▶ WRITING
                                                 └──all there──▶ ENTERING
-    WRITING ──deadline over──▶ LOOKING        any ──fenced──▶ FENCED      any ──contradiction──▶ STOPPED
+    WRITING ──not confirmed──▶ LOOKING        any ──fenced──▶ FENCED      any ──contradiction──▶ STOPPED
 
-Source: issue of the exactly-once sink, variant H: intent inside the fenced offset commit, one token
-a batch, a look before any replay, and a deadline that the server itself enforces.
-tests/property/test_sink_model.py walks every state of it.
+Source: the intent stands inside the fenced offset commit; a batch has one token; no write is repeated
+without a look; and the server itself refuses a write after its deadline. Leave any of the four out
+and rows are lost or doubled:
+tests/property/test_sink_model.py walks every state, and finds the fault without each.
 """
 
 from dataclasses import dataclass, replace
@@ -68,8 +69,8 @@ class Written(NamedTuple):
     """The store confirmed both inserts."""
 
 
-class Late(NamedTuple):
-    """The deadline passed before the store confirmed; it may have written nonetheless."""
+class Unsure(NamedTuple):
+    """The store did not confirm, or refused as late: it may have written nonetheless."""
 
 
 class Entered(NamedTuple):
@@ -86,7 +87,7 @@ class Contradicted(NamedTuple):
     why: str
 
 
-Event = Resumed | Filled | Moved | Announced | Seen | Written | Late | Entered | Lost | Contradicted
+Event = Resumed | Filled | Moved | Announced | Seen | Written | Unsure | Entered | Lost | Contradicted
 
 
 # What to do.
@@ -186,7 +187,7 @@ def step(state: State, event: Event, lifetime_s: int) -> tuple[State, Action]:
             return _seen(state, event, lifetime_s)
         case Phase.WRITING, Written():
             return replace(state, phase=Phase.ENTERING), Enter(_batch(state))
-        case Phase.WRITING, Late():
+        case Phase.WRITING, Unsure():
             return replace(state, phase=Phase.LOOKING), Look(_batch(state))
         case Phase.ENTERING, Entered():
             position = _batch(state).behind()

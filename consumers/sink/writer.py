@@ -21,7 +21,6 @@ from consumers.sink.machine import (
     Entered,
     Event,
     Filled,
-    Late,
     Look,
     Lost,
     Moved,
@@ -32,6 +31,7 @@ from consumers.sink.machine import (
     Seen,
     State,
     Stop,
+    Unsure,
     Write,
     Written,
     step,
@@ -121,6 +121,7 @@ class Writer:
         self._commit = commit
         self._fed = asyncio.Event()
         self._is_closing = False
+        self._failures = 0  # of the batch in flight, one after the other
 
     @property
     def is_rereading(self) -> bool:
@@ -263,7 +264,7 @@ class Writer:
             return Seen(accepted, rejected, asked_s)
 
     async def _write(self, write: Write) -> Event:
-        """Insert both tables' rows until the store confirms them or the deadline is over."""
+        """Insert what is missing, table by table; whatever goes wrong, look before another try."""
         started = self._around.clock.monotonic()
         parts = (
             (write.accepted, EVENTS, _EVENT_INSERT, write.batch.accepted, "e"),
@@ -273,7 +274,8 @@ class Writer:
             if is_due:
                 token = f"{token_of(self.place, write.batch)}:{suffix}"
                 if not await self._insert(table, columns, lines, token, write.deadline_s):
-                    return Late()
+                    return Unsure()
+        self._failures = 0
         self._around.metrics.wrote(write.batch, self._around.clock.monotonic() - started)
         return Written()
 
@@ -285,25 +287,23 @@ class Writer:
         token: str,
         deadline_s: int,
     ) -> bool:
-        attempt = 0
-        while self._now_s() < deadline_s:
-            await self._fault("before-insert")
-            try:
-                await self._in_thread(
-                    lambda: self._around.store.insert_lines(
-                        table, columns, body(lines, deadline_s), token
-                    )
-                )
-            except DeadlinePassed:
-                self._around.metrics.late.inc()
-                return False
-            except _AGAIN as error:
-                await self._pause(attempt, error)
-                attempt += 1
-                continue
-            await self._fault("after-insert")
-            return True
-        return False
+        """Send one table's rows once; say whether the store confirmed them."""
+        await self._fault("before-insert")
+
+        def send() -> None:
+            self._around.store.insert_lines(table, columns, body(lines, deadline_s), token)
+
+        try:
+            await self._in_thread(send)
+        except DeadlinePassed:
+            self._around.metrics.late.inc()
+            return False
+        except _AGAIN as error:
+            await self._pause(self._failures, error)
+            self._failures += 1
+            return False
+        await self._fault("after-insert")
+        return True
 
     async def _enter(self, batch: Batch) -> Event:
         line = json.dumps(ledger_line(self.place, batch)).encode()

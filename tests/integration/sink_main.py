@@ -25,7 +25,7 @@ QUICK: dict[str, Any] = {
     "age_ms_max": 50,
     "deadline_s": 20,
     "insert_timeout_s": 5.0,
-    "session_timeout_ms": 3_000,
+    "session_timeout_ms": 1_500,
     "heartbeat_ms": 300,
     "kill_at": "",  # "point:n": SIGKILL at the n-th time the point is reached
     "sink": "sink-1",

@@ -1,0 +1,72 @@
+"""Laws of masking: total, idempotent, bounded, and the same object where nothing is masked."""
+
+from typing import Any
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from schemas.secrets import MASK, mask_details, mask_text
+
+PIECES = st.sampled_from(
+    [
+        "password", "token", "=", ":", '"', "'", "\\", " ", "Bearer ", "basic ", "AKIA",
+        "IOSFODNN7EXAMPLE", "eyJhbGciOiJIUzI1NiJ9.", "eyJzdWIiOiIx", "ghp_", "a1" * 18, "4111",
+        "1111", "-", "4111111111111111", "3782 822463 10005", "https://", "user:pw@", "@", "/",
+        "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "***", "{", "}", "[", "\n",
+        "é", "\ud800", "xoxb-", "sk_live_", "key", "pin", "_", ".", "&", "0",
+    ]
+)  # fmt: skip
+TEXTS = st.one_of(st.text(max_size=80), st.lists(PIECES, max_size=12).map("".join))
+KEYS = st.one_of(
+    st.sampled_from(["password", "token", "field", "name", "value", "before", "a", "pin"]),
+    st.text(max_size=8),
+)
+LEAVES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False), TEXTS,
+    st.sampled_from([4111111111111111, "4111111111111111"]),
+)  # fmt: skip
+VALUES = st.recursive(
+    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=3),
+    max_leaves=12,
+)  # fmt: skip
+DETAILS = st.dictionaries(KEYS, VALUES, max_size=5)
+
+
+@given(TEXTS)
+def test_masking_a_text_twice_is_masking_it_once(text: str) -> None:
+    once = mask_text(text)
+    assert mask_text(once) == once
+    assert len(once) <= 3 * len(text)
+
+
+@given(DETAILS)
+def test_masking_details_twice_is_masking_them_once(details: dict[str, Any]) -> None:
+    once = mask_details(details)
+    assert mask_details(once) is once
+    assert set(once) == set(details)
+
+
+@given(DETAILS)
+def test_details_come_back_as_they_are_or_differ(details: dict[str, Any]) -> None:
+    once = mask_details(details)
+    assert (once is details) == (once == details)
+
+
+@given(TEXTS, st.sampled_from(["password", "api_key", "otp", "session_token"]))
+def test_no_text_under_a_secret_key_survives(secret: str, key: str) -> None:
+    masked = mask_details({"outer": [{key: {"new": secret, "n": [secret]}}]})
+    assert masked["outer"][0][key] in (
+        {"new": MASK, "n": [MASK]},
+        {"new": "", "n": [""]},  # nothing to hide
+    )
+
+
+@settings(max_examples=50)
+@given(st.binary(max_size=200))
+def test_what_json_gives_can_be_masked(raw: bytes) -> None:
+    try:
+        parsed = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        parsed = {"text": raw.decode("latin-1")}
+    mask_details({"any": parsed})
