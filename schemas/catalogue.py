@@ -12,7 +12,7 @@ from typing import Final, Literal
 from schemas.actions import ACTIONS, Action, Category
 from schemas.aws import aws_category
 from schemas.event import Result
-from schemas.verbs import infinitive
+from schemas.verbs import infinitive, is_done
 
 __all__ = ["ACTIONS", "Action", "Category", "action_of", "category_of", "result_of", "verb_of"]
 
@@ -97,5 +97,11 @@ def verb_of(action: str) -> str:
 
 @lru_cache(maxsize=_REMEMBERED_MAX)
 def result_of(action: str) -> Result | Literal["unknown"]:
-    """Read the result from the action's last part: success, completed, failed, denied."""
-    return _RESULTS.get(_split(action)[1], "unknown")
+    """Read the result from the action's last part: success, completed, failed, denied.
+
+    A deed in the past tense succeeded: settings.retention_policy.updated.
+    """
+    parts, end = _split(action)
+    if end:
+        return _RESULTS.get(end, "unknown")
+    return "success" if is_done(parts[-1]) else "unknown"

@@ -62,11 +62,24 @@ def _past(verb: str) -> str:
     return f"{verb}ed"
 
 
+_NO_DEEDS: Final = frozenset(
+    {"blocked", "declined", "detected", "exceeded", "expired", "flagged", "received", "rejected"}
+    | {"tampered", "violated", "webhook", "mfa"}
+)
 _INFINITIVES: Final[Mapping[str, str]] = MappingProxyType(
     {verb: verb for verb in _VERBS.split()}
     | {_past(verb): verb for verb in _VERBS.split()}
     | _IRREGULAR
 )
+
+
+def is_done(part: str) -> bool:
+    """Say whether the part tells of a deed in the past, which therefore succeeded: `updated`.
+
+    What merely happened, or was refused by someone, is no deed of the user: `detected`.
+    """
+    word = part.replace("-", "_").rpartition("_")[2]
+    return word not in _NO_DEEDS and _INFINITIVES.get(word, word) != word
 
 
 def infinitive(part: str) -> str:

@@ -2,7 +2,6 @@
 
 import asyncio
 import ipaddress
-import time
 from datetime import UTC, date, datetime
 from typing import Any, Final
 
@@ -13,10 +12,12 @@ from aiokafka import AIOKafkaConsumer
 from bench.contenders.job import Job, job
 from consumers.migrate import migrate
 from runtime.clickhouse import Store
+from runtime.clock import SystemClock
 from schemas.tables import EVENT_COLUMNS
 from schemas.tables import EVENTS as TABLE
 
 ROWS_MAX: Final = 10_000
+DEADLINE_S: Final = 60
 NOWHERE: Final = ipaddress.IPv6Address("::")
 COLUMNS: Final = (*EVENT_COLUMNS, "batch_deadline")
 TIMES: Final = ("occurred", "recorded")
@@ -54,9 +55,10 @@ async def run(told: Job) -> None:
         auto_offset_reset="earliest",
     )
     await consumer.start()
+    clock = SystemClock()
     while True:
         fetched = await consumer.getmany(timeout_ms=1_000, max_records=ROWS_MAX)
-        deadline = datetime.fromtimestamp(time.time() + 60, UTC)  # noqa: TID251
+        deadline = datetime.fromtimestamp(clock.now_ms() / 1000 + DEADLINE_S, UTC)
         rows = [row_of(r.value, deadline) for records in fetched.values() for r in records]
         if rows:
             await asyncio.to_thread(client.insert, TABLE, rows, column_names=COLUMNS)

@@ -1,7 +1,5 @@
 """Quix Streams: the same function applied to a streaming data frame."""
 
-from typing import Any
-
 from quixstreams import Application
 
 from bench.contenders.job import COMPRESSION, job, judge
@@ -25,7 +23,7 @@ def main() -> None:
     target = app.topic(told.target, key_serializer="bytes", value_serializer="bytes")
     counted = iter(range(2**62))  # metadata of a message costs a copy; any number does
 
-    def carry(value: bytes, key: bytes, timestamp: int, _headers: Any) -> bytes:  # noqa: ANN401
+    def carry(value: bytes, key: bytes, timestamp: int, _headers: object) -> bytes:
         return work(key, value, 0, next(counted), timestamp)
 
     frame = app.dataframe(source).apply(carry, metadata=True)

@@ -30,7 +30,10 @@ def resume(store: Store, place: Place, told: tuple[int, str] | None, ends: Ends)
         position = _from_ledger(store, place, begin)
     if not begin <= position.offset <= end:
         if position.intent is not None:
-            raise Broken("the announced records are gone: lost by retention or a topic made anew")
+            raise Broken(
+                f"the announced records from {position.offset} are gone, the topic has {begin} to "
+                f"{end}: lost by retention, or the topic was made anew"
+            )
         # audit.records was made anew, or expired: coverage tells what is missing, if anything
         position = Position(begin, position.incarnation, position.expected)
     if position.intent is None and position.incarnation:

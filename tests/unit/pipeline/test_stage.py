@@ -197,7 +197,7 @@ def test_the_seeds_change_comes_out_complete() -> None:
     )
     assert (row["category"], row["verb"], row["severity"]) == ("configuration", "update", "medium")
     assert (row["data_class"], row["retain_until"]) == ("phi", "2031-10-11")
-    assert "result" not in row
+    assert row["result"] == "success"
     assert "rules" not in row
 
 
