@@ -1,5 +1,6 @@
 """What a process has used so far, read from the kernel, and the statistics of repeated runs."""
 
+import math
 import os
 import statistics
 from collections.abc import Sequence
@@ -39,9 +40,9 @@ def forget_peak(pid: int) -> None:
 
 
 def percentile(values: Sequence[float], share: float) -> float:
-    """Return the value below which `share` (0 to 1) of the values lie; the nearest rank."""
+    """Return the least value that `share` (0 to 1) of the values do not exceed."""
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
 
 
 def median_ratio(ours: Sequence[float], theirs: Sequence[float]) -> float:

@@ -6,12 +6,14 @@
 import json
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
+from bench.broker import say
 from bench.contenders.whole import whole_stage
 from bench.load import events
 from consumers.migrate import migrate
@@ -29,6 +31,8 @@ SEED_SPAN_S: Final = SEED_ROWS // 100  # of event time
 DEADLINE_S: Final = 120
 PARTITIONS: Final = 4
 FILL_S: Final = 3_600.0
+MERGES_S: Final = 120.0
+POLL_S: Final = 0.5
 SEED_ONLY: Final = "WHERE offset < {rows:UInt64}"
 
 
@@ -74,7 +78,17 @@ def _fill(store: Store, rows: int, size_bytes: int) -> None:
         missing = min(rows - have, SEED_ROWS)
         store.command(_copy_sql(copy), {"rows": missing})
         have, copy = have + missing, copy + 1
-        print(f"  {have:,} rows", file=sys.stderr, flush=True)
+        say(f"  {have:,} rows")
+    _wait_merged(store)
+
+
+def _wait_merged(store: Store) -> None:
+    """Let the merges that the fill left behind end, so that they are not measured."""
+    deadline = time.monotonic() + MERGES_S
+    while store.query_rows("SELECT count() FROM system.merges")[0][0]:
+        if time.monotonic() > deadline:
+            break
+        time.sleep(POLL_S)
 
 
 def _insert(store: Store, rows: int, size_bytes: int) -> int:

@@ -345,7 +345,7 @@ def ledger(*, data: Path, api: str | None, token_file: Path | None, as_json: boo
         rows = [*found["partitions"], found | {"partition": "all"}]
         print_table(rows, LEDGER_TABLE)
     if found["difference"]:
-        err.print("The ledger does not balance: see docs/runbook.md, 'difference'.", style="red")
+        err.print("The ledger does not balance: see docs/operations.md, 'a difference'.", style="red")
         sys.exit(EXIT_DIFFERENCE)
 
 

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
-from cli.pipeline_service import build_stage, lookup_paths
+from cli.judging import build_stage, lookup_paths
 from consumers.quarantine import Alerts, JudgeAgain, ReplayReport, Selection, replay
 from pipeline.emit import Emitter
 from pipeline.lookups import LookupFiles

@@ -1,5 +1,6 @@
 """`audit serve SERVICE`: one service as a process, told what to do by environment or file."""
 
+import importlib
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
@@ -8,8 +9,6 @@ from typing import Any, Final
 import click
 
 from cli.context import EXIT_USAGE, data_option, ends_well
-from cli.pipeline_service import run_pipeline
-from cli.store_service import PARTS, run_parts
 from cli.terminal import err, out, visible
 from runtime.configuration import Given, check, gather, load, process_environment, unknown_names
 from runtime.lifecycle import PARENT_FD, follow_parent, run_service
@@ -83,9 +82,16 @@ def serve(
 def _work(
     service: str, given: Given, data: Path, *, make_topics: bool
 ) -> Coroutine[Any, Any, None]:
+    """Import the service, and only it: the pipeline needs no FastAPI, the store no Faust."""
+    work: Coroutine[Any, Any, None]
     if service == "pipeline":
-        return run_pipeline(given, datadir=data / "faust", makes_topics=make_topics)
-    return run_parts(given, PARTS if service == "store" else (service,), data=data)
+        pipeline = importlib.import_module("cli.pipeline_service")
+        work = pipeline.run_pipeline(given, datadir=data / "faust", makes_topics=make_topics)
+    else:
+        store = importlib.import_module("cli.store_service")
+        names = store.PARTS if service == "store" else (service,)
+        work = store.run_parts(given, names, data=data)
+    return work
 
 
 def print_check(service: str, given: Given) -> None:

@@ -24,9 +24,11 @@ from consumers.sink.batch import Limits
 from consumers.sink.consumer import SinkConfig
 from consumers.sink.ledger import ledger
 from consumers.sink.service import CONDITIONS as SINK_CONDITIONS
+from consumers.sink.service import GROUP as SINK_GROUP
 from consumers.sink.service import SinkService
 from consumers.sink.writer import Timing
 from pipeline.emit import BrokerAddress, Emitter
+from runtime.broker_wait import Wanted, wait_for_broker
 from runtime.clickhouse import Store
 from runtime.clock import SystemClock
 from runtime.configuration import Given, load
@@ -42,10 +44,11 @@ from runtime.settings import (
     StoreSettings,
 )
 from schemas.ledger import Ledger
-from schemas.topics import EVENTS, RECORDS, topic_specs
+from schemas.topics import ALERTS, EVENTS, RECORDS, topic_specs
 
 PARTS: Final = ("sink", "alerts", "api")
 STOP_S: Final = 7.0  # within the supervisor's patience
+ALERT_KAFKA: Final = ALERT_CONDITIONS[0]
 TOKEN_FILE: Final = "token"  # noqa: S105 - the name of a file
 
 
@@ -123,6 +126,27 @@ def _health(given: Given, name: str) -> tuple[str, int]:
     return settings.health_host, settings.health_port
 
 
+async def _topics_are_there(
+    parts: Parts, wanted: Wanted, condition: str, stop: asyncio.Event
+) -> bool:
+    """Wait for the broker and the topics; False if told to stop before."""
+
+    def missed(what: str) -> None:
+        parts.readiness.miss(condition, what, "see 'audit doctor'")
+
+    waiting = asyncio.create_task(wait_for_broker(parts.kafka, wanted, missed))
+    stopping = asyncio.create_task(stop.wait())
+    try:
+        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if waiting.done():
+            waiting.result()
+        return not stop.is_set()
+    finally:
+        for task in (waiting, stopping):
+            task.cancel()
+        await asyncio.gather(waiting, stopping, return_exceptions=True)
+
+
 async def _sink(parts: Parts, stop: asyncio.Event) -> None:
     settings = load(SinkSettings, parts.given)
     config = SinkConfig(
@@ -150,7 +174,9 @@ async def _sink(parts: Parts, stop: asyncio.Event) -> None:
         parts.readiness,
         reconcile_every_s=float(settings.reconcile_every_s),
     )
-    await service.run(stop)
+    wanted = Wanted((EVENTS, RECORDS), settings.group)
+    if await _topics_are_there(parts, wanted, SINK_GROUP, stop):
+        await service.run(stop)
 
 
 async def _alerts(parts: Parts, stop: asyncio.Event) -> None:
@@ -164,7 +190,8 @@ async def _alerts(parts: Parts, stop: asyncio.Event) -> None:
         group=settings.group,
         client_options=client_options(parts.kafka),
     )
-    await run_alerts(service, stop)
+    if await _topics_are_there(parts, Wanted((ALERTS,), settings.group), ALERT_KAFKA, stop):
+        await run_alerts(service, stop)
 
 
 async def _api(parts: Parts, stop: asyncio.Event) -> None:

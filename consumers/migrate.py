@@ -59,7 +59,9 @@ def migrations() -> list[Migration]:
     folder = resources.files("schemas") / "migrations"
     named = [(file, _FILE.match(file.name)) for file in folder.iterdir()]
     found = [
-        parse(int(name[1]), name[2], file.read_text(encoding="utf-8")) for file, name in named if name
+        parse(int(name[1]), name[2], file.read_text(encoding="utf-8"))
+        for file, name in named
+        if name
     ]
     return sorted(found)
 

@@ -1,4 +1,4 @@
-"""Replay of quarantined messages: judged again by the current stage, moved over once if it takes them."""
+"""Replay of quarantined messages: judged again by the current stage, and moved over once."""
 
 import base64
 from collections.abc import Callable, Iterator, Sequence
@@ -39,7 +39,7 @@ class Coordinates(NamedTuple):
 class JudgeAgain(Protocol):
     """The current stage 1 for one message: kind, line and alerts, under its old coordinates."""
 
-    def __call__(  # noqa: PLR0913 - a message's coordinates and content
+    def __call__(  # noqa: PLR0913, PLR0917 - a message's coordinates and content
         self,
         raw: bytes | None,
         key: bytes | None,
@@ -126,7 +126,10 @@ def _open_rows(
         )
         for row in rows:
             after = Coordinates(
-                str(row["incarnation"]), str(row["topic"]), int(row["partition"]), int(row["offset"])
+                str(row["incarnation"]),
+                str(row["topic"]),
+                int(row["partition"]),
+                int(row["offset"]),
             )
             yield after, row, asked_s
         left -= len(rows)

@@ -1,4 +1,4 @@
-"""The store: ClickHouse in this process (chDB) or a server, behind one adapter that owns the driver."""
+"""The store: ClickHouse in this process (chDB) or a server, behind the one driver's adapter."""
 
 import logging
 import threading

@@ -1,4 +1,4 @@
-"""Keeps the services of one machine running: started in order, restarted, stopped in reverse."""
+"""Keeps the services of one machine running: started at once, restarted, stopped in reverse."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
-from typing import Final, Protocol
+from typing import Any, Final, Protocol
 
 from runtime.broker import EmbeddedKafka, answers
 from runtime.child_log import ChildLog
@@ -26,6 +26,7 @@ START_ATTEMPTS_MAX: Final = 3  # before the first time it was ready; afterwards 
 HEALTHY_S: Final = 60.0
 POLL_S: Final = 0.1
 RESTARTS: Final = Backoff(0.5, 30.0)
+STOPPING: Final = (*SIGNALS, signal.SIGHUP)  # the last: the terminal was closed
 
 Announce = Callable[[str], None]
 
@@ -218,10 +219,12 @@ class _Kept:
 
 
 class Supervisor:
-    """Runs children in the order given, each started once the one before it is ready.
+    """Runs children: all started at once, stopped one by one, the last first.
 
-    starting → running → stopping → stopped. One that dies is started again after a growing wait;
-    a minute of health resets it. Use it on the main thread (see `runtime.processes.spawn`).
+    starting → running → stopping → stopped. A child waits itself for what it needs of the others,
+    as it must whenever one of them is started again. One that dies is started again after a
+    growing wait; a minute of health resets it. Use it on the main thread (see
+    `runtime.processes.spawn`).
     """
 
     def __init__(
@@ -239,7 +242,6 @@ class Supervisor:
         self._stop_total_s = stop_total_s
         self._rng = rng or Random()  # noqa: S311 - scatters waits, guards nothing
         self._stop = asyncio.Event()
-        self._is_stopping = False
 
     @property
     def restart_counts(self) -> dict[str, int]:
@@ -260,41 +262,32 @@ class Supervisor:
         all; everything is stopped by then.
         """
         loop = asyncio.get_running_loop()
-        for number in SIGNALS:
+        # nohup and the like ignore a closed terminal: so do we then
+        numbers = [n for n in STOPPING if signal.getsignal(n) is not signal.SIG_IGN]
+        for number in numbers:
             loop.add_signal_handler(number, self.request_stop)
-        keepers: list[asyncio.Task[None]] = []
+        keepers = [asyncio.create_task(self._keep(kept)) for kept in self._kept]
         stopped = asyncio.create_task(self._stop.wait())
+        telling = asyncio.create_task(self._tell_ready(on_ready))
+        tasks: list[asyncio.Task[Any]] = [stopped, telling, *keepers]
         try:
-            for kept in self._kept:
-                if self._stop.is_set():
-                    break
-                keepers.append(asyncio.create_task(self._keep(kept)))
-                await self._first_ready(kept, keepers, stopped)
-            if not self._stop.is_set():
-                on_ready()
             await asyncio.wait([stopped, *keepers], return_when=asyncio.FIRST_COMPLETED)
             for keeper in keepers:
                 if keeper.done():
                     keeper.result()
         finally:
             self._stop.set()
-            self._is_stopping = True
-            for keeper in keepers:
-                keeper.cancel()
-            await asyncio.gather(stopped, *keepers, return_exceptions=True)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await self._stop_all()
-            for number in SIGNALS:
+            for number in numbers:
                 loop.remove_signal_handler(number)
 
-    async def _first_ready(
-        self, kept: _Kept, keepers: Sequence["asyncio.Task[None]"], stopped: "asyncio.Task[bool]"
-    ) -> None:
-        ready = asyncio.create_task(kept.first_ready.wait())
-        await asyncio.wait([ready, stopped, *keepers], return_when=asyncio.FIRST_COMPLETED)
-        ready.cancel()
-        for keeper in keepers:
-            if keeper.done():
-                keeper.result()
+    async def _tell_ready(self, on_ready: Callable[[], None]) -> None:
+        for kept in self._kept:
+            await kept.first_ready.wait()
+        on_ready()
 
     async def _keep(self, kept: _Kept) -> None:
         """Start the child and start it again, for ever; raises only before it was ever ready."""

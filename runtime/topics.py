@@ -118,6 +118,19 @@ async def topic_ids(
         return {name: topic.topic_id for name, topic in (await _described(admin, names)).items()}
 
 
+async def find_coordinator(
+    bootstrap: str, group: str, *, client_options: ClientOptions | None = None
+) -> int:
+    """Return the node that leads a consumer group.
+
+    A new broker makes its topic of groups when it is first asked, and until then raises
+    `BrokerUnavailable`.
+    """
+    async with _admin(bootstrap, client_options) as admin:
+        node: int = await admin.find_coordinator(group)
+        return node
+
+
 async def begin_offsets(
     bootstrap: str, topic: str, *, client_options: ClientOptions | None = None
 ) -> dict[int, int]:

@@ -26,13 +26,15 @@ source = app.topic(JOB.source, key_type=bytes, value_type=bytes, value_serialize
 target = app.topic(JOB.target, key_type=bytes, value_type=bytes, value_serializer="raw")
 
 
-@app.agent(source)
 async def carry(stream: faust.StreamT[bytes]) -> None:
     """Validate each message and send it on."""
     async for event in stream.events():
         message = event.message
         line = work(event.key, event.value, message.partition, message.offset, 0)
         await target.send(key=event.key, value=line)
+
+
+app.agent(source)(carry)
 
 
 if __name__ == "__main__":

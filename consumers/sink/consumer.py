@@ -60,7 +60,7 @@ class SinkConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self.is_assigned = False
 
     async def run(self, stopping: asyncio.Event) -> None:
-        """Consume until `stopping`. Raises `Unavailable` to be begun anew; its state is in Kafka."""
+        """Consume until `stopping`. Raises `Unavailable` to be begun anew from Kafka's state."""
         config = self._config
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=config.bootstrap,
@@ -154,10 +154,11 @@ class SinkConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
                 self._consumer.pause(where)
                 self._paused.add(partition)
                 self._around.metrics.pauses.inc()
-            elif partition in self._paused and (held <= share // 2 or writer.is_rereading):
-                if not writer.stopped:
-                    self._consumer.resume(where)
-                    self._paused.discard(partition)
+                continue
+            has_room = (held <= share // 2 or writer.is_rereading) and not writer.stopped
+            if partition in self._paused and has_room:
+                self._consumer.resume(where)
+                self._paused.discard(partition)
 
     async def _take(self, partitions: list[int]) -> None:
         config = self._config
@@ -186,8 +187,8 @@ class SinkConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         config, around = self._config, self._around
         place = Place(config.events_topic, partition, config.sink, pinned.number)
 
-        async def commit(number: int, position: Position) -> None:
-            await group.commit(self._consumer, config.records_topic, number, position, pinned)
+        async def commit(position: Position) -> None:
+            await group.commit(self._consumer, config.records_topic, partition, position, pinned)
 
         position, why = Position(ends.begin[partition]), ""
         try:

@@ -69,7 +69,9 @@ async def commit(
     except _LOST as error:
         raise Fenced(f"partition {partition} was given to another sink") from error
     except (KafkaError, OSError, TimeoutError) as error:
-        raise BrokerUnavailable(f"commit of partition {partition}: {type(error).__name__}") from error
+        raise BrokerUnavailable(
+            f"commit of partition {partition}: {type(error).__name__}"
+        ) from error
 
 
 async def committed(

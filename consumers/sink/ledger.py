@@ -77,9 +77,9 @@ def read_accounts(store: Store, topic: str) -> dict[Key, Account]:
         rejected = {int(row[0]): int(row[1]) for row in store.query_rows(_REJECTED, asked)}
         stored = {int(row[0]): row[1:] for row in store.query_rows(_STORED, asked)}
         for number, (origin_next, gaps) in known.items():
-            counts = (int(count) for count in stored.get(number, (0, 0, 0)))
-            accounts[(incarnation, topic, number)] = Account(
-                origin_next, gaps, *counts, rejected.get(number, 0)
+            once, replayed, replayed_once = (int(n) for n in stored.get(number, (0, 0, 0)))
+            accounts[incarnation, topic, number] = Account(
+                origin_next, gaps, once, replayed, replayed_once, rejected.get(number, 0)
             )
     return accounts
 

@@ -13,7 +13,7 @@ from runtime.health import Readiness
 from runtime.log import event as log_event
 from runtime.topics import ClientOptions
 from schemas.errors import Misconfigured, Unavailable
-from schemas.ledger import Ledger
+from schemas.ledger import Ledger, PartitionLedger
 from schemas.tables import EVENTS, QUARANTINE
 
 _LOG: Final = logging.getLogger(__name__)
@@ -146,5 +146,6 @@ def duplicates(store: Store, where: Range) -> int:
     return sum(int(store.query_rows(question, parameters)[0][0]) for question in questions)
 
 
-def _next(part: object) -> int:
-    return part.received - part.lag  # type: ignore[attr-defined]
+def _next(part: PartitionLedger) -> int:
+    """Return the raw offset up to which the partition's events are accounted for, at least."""
+    return max(0, part.received - part.lag)

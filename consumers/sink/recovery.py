@@ -1,4 +1,4 @@
-"""What the store can tell a sink that takes a partition over: all by coordinates, never by trust."""
+"""What the store can tell a sink that takes a partition over: by coordinates, not by trust."""
 
 from typing import Final, NamedTuple
 
@@ -67,7 +67,7 @@ def latest_incarnation(store: Store, topic: str, partition: int) -> str:
 
 
 def rows_from(store: Store, incarnation: str, topic: str, partition: int, low: int) -> int:
-    """Count the rows at or past raw offset `low`: more than none before a batch is a contradiction."""
+    """Count the rows at or past raw offset `low`: where no batch was announced there are none."""
     total = 0
     for table, own in ((EVENTS, "AND replayed = 0"), (QUARANTINE, "")):
         rows = store.query_rows(

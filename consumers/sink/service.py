@@ -128,5 +128,3 @@ class SinkService:
             else:
                 self._readiness.meet(PARTITIONS)
             await asyncio.sleep(STATUS_EVERY_S)
-
-

@@ -66,7 +66,7 @@ async def no_fault(point: str, partition: int) -> None:
 class Commit(Protocol):
     """The group's offset commit, fenced by the generation that gave us the partition."""
 
-    async def __call__(self, partition: int, position: Position) -> None:
+    async def __call__(self, position: Position) -> None:
         """Commit. Raises `Fenced` if the partition is another's, `BrokerUnavailable` else."""
         ...
 
@@ -153,7 +153,7 @@ class Writer:
                 return
             event = await self._perform(action)
 
-    async def _perform(self, action: Action) -> Event:
+    async def _perform(self, action: Action) -> Event:  # noqa: PLR0911 - one a case
         try:
             match action:
                 case Read(position):
@@ -187,9 +187,9 @@ class Writer:
             self._fed.clear()
             is_behind = self._committed != position
             idle_s = self._timing.idle_commit_s if is_behind else None
-            if not await self._wait_fed(wait_ms / 1000 if wait_ms > 0 else idle_s):
-                if wait_ms < 0 and is_behind:
-                    await self._commit_position(position)
+            was_fed = await self._wait_fed(wait_ms / 1000 if wait_ms > 0 else idle_s)
+            if not was_fed and wait_ms < 0 and is_behind:
+                await self._commit_position(position)
         if self._committed != position:
             await self._commit_position(position)
         return Lost()
@@ -328,7 +328,7 @@ class Writer:
         attempt = 0
         while True:
             try:
-                await self._commit(self.place.partition, position)
+                await self._commit(position)
             except (Unavailable, TimeoutError) as error:
                 await self._pause(attempt, error)
                 attempt += 1
@@ -337,7 +337,7 @@ class Writer:
             return
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        """Run in the store's threads; a hung call is left behind, its deadline makes it harmless."""
+        """Run in the store's threads; a hung call is left behind: its deadline disarms it."""
         running = asyncio.get_running_loop().run_in_executor(self._around.executor, call)
         return await asyncio.wait_for(running, self._timing.insert_timeout_s)
 

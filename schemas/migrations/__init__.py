@@ -1,1 +1,1 @@
-"""The tables, made and changed by numbered SQL files, forward only; consumers/migrate.py runs them."""
+"""The tables as numbered SQL files, forward only; consumers/migrate.py applies them."""

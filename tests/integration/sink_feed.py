@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -24,7 +25,9 @@ class Feed:
     step_ms: int = 10
     gaps: Mapping[int, int] = field(default_factory=dict)  # origin → offsets missing before it
 
-    def record(self, partition: int, origin: int) -> tuple[int, bytes, bytes, list[tuple[str, bytes]]]:
+    def record(
+        self, partition: int, origin: int
+    ) -> tuple[int, bytes, bytes, list[tuple[str, bytes]]]:
         """Timestamp, key, value and headers of the record of one raw offset."""
         recorded = self.recorded_ms + origin * self.step_ms
         is_bad = self.reject_every > 0 and origin % self.reject_every == self.reject_every - 1
@@ -57,7 +60,7 @@ def _accepted(partition: int, origin: int) -> dict[str, object]:
         "ip_address": f"203.0.113.{origin % 256}",
         "category": "authentication",
         "flags": ["late"] if origin % 10 == 0 else [],
-        "raw": '{"details":{"n":%d},"text":"%s"}' % (origin, "x" * 200),
+        "raw": json.dumps({"details": {"n": origin}, "text": "x" * 200}),
     }
 
 

@@ -1,0 +1,72 @@
+"""Waits at boot until the broker serves: it answers, our topics exist, groups can be joined.
+
+Kafka's clients can wait too, but fill the log with errors meanwhile, which at boot are none.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from runtime.kafka_client import client_options
+from runtime.retry import Backoff, retry_unavailable
+from runtime.settings import KafkaSettings
+from runtime.topics import ensure_topics, find_coordinator, topic_ids
+from schemas.errors import BrokerUnavailable
+from schemas.topics import TopicSpec
+
+CONNECT_TIMEOUT_S: Final = 2.0
+BACKOFF: Final = Backoff(0.1, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What must be there: topics, the coordinator of a group; `made` are created where absent."""
+
+    topics: Sequence[str]
+    group: str
+    made: Sequence[TopicSpec] = ()
+
+
+async def wait_for_broker(
+    kafka: KafkaSettings, wanted: Wanted, on_miss: Callable[[str], None]
+) -> dict[str, str]:
+    """Wait without end until all is there; return the topics' ids.
+
+    `on_miss` hears what is missing after each try. Raises `Misconfigured` where waiting won't help.
+    """
+
+    def missed(error: Exception, _wait_s: float) -> None:
+        on_miss(str(error))
+
+    found: dict[str, str] = await retry_unavailable(
+        lambda: _ask(kafka, wanted), backoff=BACKOFF, deadline_s=None, on_retry=missed
+    )
+    return found
+
+
+async def _ask(kafka: KafkaSettings, wanted: Wanted) -> dict[str, str]:
+    """Ask once for everything. Raises `BrokerUnavailable` naming what is missing."""
+    await _knock(kafka.bootstrap)
+    options = client_options(kafka)
+    if wanted.made:
+        await ensure_topics(kafka.bootstrap, wanted.made, client_options=options)
+    ids = await topic_ids(kafka.bootstrap, wanted.topics, client_options=options)
+    missing = sorted(set(wanted.topics) - ids.keys())
+    if missing:
+        raise BrokerUnavailable(f"no topic {', '.join(missing)}: run `audit topics`")
+    await find_coordinator(kafka.bootstrap, wanted.group, client_options=options)
+    return ids
+
+
+async def _knock(bootstrap: str) -> None:
+    """Connect to any of the addresses, or raise `BrokerUnavailable`."""
+    for address in bootstrap.split(","):
+        host, _, port = address.rpartition(":")
+        with contextlib.suppress(OSError, TimeoutError):
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _reader, writer = await asyncio.open_connection(host.strip("[]"), int(port))
+            writer.close()
+            return
+    raise BrokerUnavailable(f"nobody listens at {bootstrap}: start Kafka")
