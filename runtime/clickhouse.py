@@ -249,7 +249,8 @@ class Store:
             raise self._connect_fault(error) from _without_text(error)
 
     def _connect_fault(self, error: Exception) -> AuditError:
-        if self.is_embedded and "annot lock file" in str(error):
+        said = str(error)
+        if self.is_embedded and ("annot lock file" in said or "already running" in said):
             return Misconfigured(
                 f"another process has the store {self._address.path} open: "
                 "stop it or name another data folder"

@@ -11,7 +11,7 @@ import re2
 
 MASK: Final = "***"
 
-DEPTH_MAX: Final = 250  # as deep as an event may nest; what lies deeper is masked unseen
+DEPTH_MAX: Final = 254  # as deep as an event may nest; what lies deeper is masked unseen
 _PASSES_MAX: Final = 8  # a mask can end a word and so uncover another secret: look again
 _TEXT_MIN: Final = 8  # "pin=1234" is the shortest text worth a look
 _CLEAN_MAX: Final = 8192  # texts known to be clean; 8192 * 128 characters are about 2 MB
@@ -102,6 +102,28 @@ _suspects.Compile()
 _match_any: Final[Callable[[str], list[int] | None]] = _suspects.Match
 
 
+# The same question of a whole JSON message without escapes: there a quote ends every text, and a
+# key is a text before a colon. As `_is_secret` does, it reads a key from its end.
+_KEY_WORDS: Final = "|".join(
+    sorted(_SECRET_WORDS | {rf'{first}[^a-z"]*{last}' for first, last in _SECRET_PAIRS})
+)
+_KEY_END: Final = rf'(?:{_KEY_WORDS})s?(?:[^a-z"]|{"|".join(sorted(_VALUE_WORDS))})*"'
+_suspect_messages: Final = re2.Set.SearchSet()
+_suspect_messages.Add(
+    "|".join(
+        (
+            *(f"(?:{pattern})" for pattern in (_TOKENS, _PEM_BEGIN, _SCHEME, _CARD)),
+            r'[A-Za-z]://[^/\s:@"]*:[^/\s@"]+@',
+            rf"(?i:{_STEMS}[A-Za-z0-9_.-]*'? {{0,2}}[:=])",
+            rf"(?i:{_KEY_END}\s*:)",
+            rf'(?i:"(?:{"|".join(sorted(_NAMING_KEYS))})"\s*:\s*"[^"]*{_KEY_END})',
+        )
+    )
+)
+_suspect_messages.Compile()
+_match_message: Final[Callable[[bytes], list[int] | None]] = _suspect_messages.Match
+
+
 class _Match(Protocol):
     """What we use of a match of re2."""
 
@@ -149,6 +171,15 @@ def mask_text(text: str) -> str:
             _clean.clear()
         _clean[text] = None
     return text
+
+
+def may_hold_secret(message: bytes) -> bool:
+    """Say of a JSON message, in one pass, whether anything in it could be masked.
+
+    False is certain: then no text in it and no object in it has anything to mask. True only
+    means that it must be looked at, as every message with an escape must.
+    """
+    return b"\\" in message or _match_message(message) is not None
 
 
 def is_secret_key(key: str) -> bool:

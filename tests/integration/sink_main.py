@@ -5,7 +5,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable
 from typing import Any
 
 from prometheus_client import CollectorRegistry
@@ -13,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from consumers.sink.batch import Limits
 from consumers.sink.consumer import SinkConfig
 from consumers.sink.service import CONDITIONS, SinkService
-from consumers.sink.writer import Timing
+from consumers.sink.writer import Fault, Timing
 from runtime.clickhouse import Store
 from runtime.health import Readiness
 from runtime.log import configure
@@ -57,7 +56,7 @@ def config_of(told: dict[str, Any]) -> SinkConfig:
     )
 
 
-def killer(kill_at: str) -> Callable[[str, int], Any]:
+def killer(kill_at: str) -> Fault:
     """Return a fault that kills this process at one moment, as a power cut would."""
     wanted, _, number = kill_at.partition(":")
     seen = 0

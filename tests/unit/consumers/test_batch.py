@@ -1,4 +1,5 @@
-from typing import NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import pytest
 
@@ -13,11 +14,12 @@ LIMITS = Limits(rows_max=100, bytes_max=10_000, age_ms_max=500)
 START = Position(0, "inc", 0)
 
 
-class FakeRecord(NamedTuple):
+@dataclass
+class FakeRecord:
     offset: int
     timestamp: int
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...]
+    headers: Sequence[tuple[str, bytes]]
 
 
 def record(
