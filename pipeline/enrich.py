@@ -12,6 +12,7 @@ from detections.rule import Derived
 from pipeline.changes import find_changes
 from pipeline.directory import ACTIVE, EMPTY, Directory, Person
 from pipeline.geo import NOWHERE, Geo, NoGeo, Place
+from pipeline.line import to_members
 from pipeline.moment import DAY_MS, Moment, parse, retain_until
 from pipeline.policy import Kept, Policy
 from pipeline.risk import raise_severity
@@ -19,9 +20,12 @@ from schemas.alert import Severity
 from schemas.catalogue import action_of, category_of, result_of, verb_of
 from schemas.errors import BadEvent
 from schemas.event import FIELDS, Fields
-from schemas.secrets import mask_details, mask_text
+from schemas.secrets import mask_details, mask_text, may_hold_secret
 
+TENANTS_CACHED_MAX: Final = 1_024
 ACTIONS_CACHED_MAX: Final = 4_096
+TIMES_CACHED_MAX: Final = 4_096  # events of the same moment come close together
+DAYS_CACHED_MAX: Final = 256  # a day times the policy's spans of years
 ADDRESSES_CACHED_MAX: Final = 32_768  # about 400 bytes each: 13 MiB
 USERS_CACHED_MAX: Final = 16_384
 RESOURCES_CACHED_MAX: Final = 4_096
@@ -31,7 +35,7 @@ UNKNOWN_FIELDS_MAX: Final = 65_535  # what the column holds
 # Texts in which a person or program may leave a secret. Ids (event, session, request) stay as
 # they are: they are what an event is found by.
 _MASKED: Final = ("role", "on_behalf_of", "resource_id", "source", "reason")
-_IDS: Final = ("event_id", "session_id", "request_id")
+_COPIED: Final = ("event_id", "session_id", "request_id", *_MASKED)
 
 
 class Clients(Protocol):
@@ -94,7 +98,7 @@ class Terms:
 class Known(NamedTuple):
     """What follows from an action and the result that came with it."""
 
-    columns: dict[str, Any]
+    columns: bytes
     category: str
     verb: str
     result: str
@@ -104,15 +108,23 @@ class Known(NamedTuple):
 class Met(NamedTuple):
     """What follows from a user's name."""
 
-    columns: dict[str, Any]
+    columns: bytes
     person: Person
     flags: tuple[str, ...]
+
+
+class Timed(NamedTuple):
+    """What follows from a timestamp."""
+
+    columns: bytes
+    moment: Moment
+    is_off_hours: bool
 
 
 class Located(NamedTuple):
     """What follows from an address."""
 
-    columns: dict[str, Any]
+    columns: bytes
     place: Place
     flags: tuple[str, ...]
 
@@ -120,7 +132,7 @@ class Located(NamedTuple):
 class Filed(NamedTuple):
     """What follows from an action and a resource."""
 
-    columns: dict[str, Any]
+    columns: bytes
     kept: Kept
     flags: tuple[str, ...]
 
@@ -128,7 +140,7 @@ class Filed(NamedTuple):
 class Agent(NamedTuple):
     """What follows from a user agent."""
 
-    columns: dict[str, Any]
+    columns: bytes
     client: str
     is_masked: bool
 
@@ -136,66 +148,69 @@ class Agent(NamedTuple):
 class Enriched(NamedTuple):
     """An event's columns so far, and what detections and scores need beside them."""
 
-    row: dict[str, Any]
+    columns: tuple[bytes, ...]  # parts of the line, from its brace on
     derived: Derived
-    flags: list[str]
+    flags: tuple[str, ...]
     severity: Severity  # of the catalogue, raised by the result
     occurred_ms: int
 
 
-_UNLOCATED: Final = Located({}, NOWHERE, ())
-_NO_AGENT: Final = Agent({}, "", is_masked=False)
+_UNLOCATED: Final = Located(b"", NOWHERE, ())
+_NO_AGENT: Final = Agent(b"", "", is_masked=False)
 
 
 class Enricher:
     """Holds the lookups and the bounded memories of their answers.
 
-    What follows from one field is worked out once and merged in as ready columns.
+    What follows from one field is worked out once and written as JSON once; a line is joined of it.
     """
 
     def __init__(self, lookups: Lookups, terms: Terms) -> None:
         self._lookups = lookups
         self._terms = terms
+        self._house = lru_cache(maxsize=TENANTS_CACHED_MAX)(_house)
         self._know = lru_cache(maxsize=ACTIONS_CACHED_MAX)(_know)
         self._meet = lru_cache(maxsize=USERS_CACHED_MAX)(self._find_person)
+        self._time = lru_cache(maxsize=TIMES_CACHED_MAX)(self._read_time)
         self._locate = lru_cache(maxsize=ADDRESSES_CACHED_MAX)(self._find_place)
         self._file = lru_cache(maxsize=RESOURCES_CACHED_MAX)(self._classify)
         self._name_agent = lru_cache(maxsize=AGENTS_CACHED_MAX)(self._parse_agent)
+        self._keep = lru_cache(maxsize=DAYS_CACHED_MAX)(_keep)
 
-    def enrich(self, fields: Fields, recorded_ms: int) -> Enriched:
-        """Derive all columns but what findings add. Raises `BadEvent`; changes nothing given."""
+    def enrich(self, fields: Fields, raw: bytes, recorded_ms: int) -> Enriched:
+        """Derive all columns but what findings add. Raises `BadEvent`; changes nothing given.
+
+        `raw` is what `fields` were decoded from.
+        """
         get = fields.get
         action = fields["action"]
         known = self._know(action, get("result"))
         met = self._meet(fields["user"])
-        moment = parse(fields["timestamp"])
+        timed = self._time(fields["timestamp"])
         address = get("ip_address")
         located = _UNLOCATED if address is None else self._locate(address)
         filed = self._file(action, get("resource"))
         user_agent = get("user_agent")
         agent = self._name_agent(user_agent) if user_agent else _NO_AGENT
-        row = {
-            "tenant": get("tenant") or "default",
-            "occurred": moment.text,
-            **known.columns,
-            **met.columns,
-            **located.columns,
-            **filed.columns,
-            **agent.columns,
-            "retain_until": retain_until(recorded_ms // DAY_MS, filed.kept.years),
-        }
-        flags = [*met.flags, *located.flags, *filed.flags]
-        is_masked = _copy_texts(fields, row) or agent.is_masked
-        details = get("details")
-        if details:
-            is_masked = _add_details(details, row, flags) or is_masked
-        if is_masked:
-            flags.append("secret_masked")
-        self._flag_time(moment, recorded_ms, flags)
-        if not fields.keys() <= FIELDS:
-            self._add_unknown(fields, row, flags)
+        flags = met.flags + located.flags + filed.flags
+        own, own_flags = _own_columns(fields, raw, is_masked=agent.is_masked)
+        flags += own_flags + self._flag_time(timed, recorded_ms)
+        if not FIELDS.issuperset(fields):
+            own |= self._count_unknown(fields)
+            flags += ("unknown_fields",)
+        columns = (
+            self._house(get("tenant")),
+            timed.columns,
+            known.columns,
+            met.columns,
+            located.columns,
+            filed.columns,
+            agent.columns,
+            self._keep(recorded_ms // DAY_MS, filed.kept.years),
+            to_members(own),
+        )
         derived = Derived(
-            moment.text,
+            timed.moment.text,
             known.category,
             known.verb,
             known.result,
@@ -206,24 +221,28 @@ class Enricher:
             agent.client,
             filed.kept.data_class,
             filed.kept.is_protected,
-            "changed" in row,
+            "changed" in own,
         )
-        return Enriched(row, derived, flags, known.severity, moment.ms)
+        return Enriched(columns, derived, flags, known.severity, timed.moment.ms)
 
-    def _flag_time(self, moment: Moment, recorded_ms: int, flags: list[str]) -> None:
-        ahead_ms = moment.ms - recorded_ms
+    def _read_time(self, text: str) -> Timed:
+        moment = parse(text)
+        is_off_hours = self._terms.hours.is_off(moment.text)
+        return Timed(to_members({"occurred": moment.text}), moment, is_off_hours)
+
+    def _flag_time(self, timed: Timed, recorded_ms: int) -> tuple[str, ...]:
+        flags = ("off_hours",) if timed.is_off_hours else ()
+        ahead_ms = timed.moment.ms - recorded_ms
         if ahead_ms > self._terms.future_ms_max:
-            flags.append("future")
-        elif -ahead_ms > self._terms.late_ms_min:
-            flags.append("late")
-        if self._terms.hours.is_off(moment.text):
-            flags.append("off_hours")
+            return ("future", *flags)
+        if -ahead_ms > self._terms.late_ms_min:
+            return ("late", *flags)
+        return flags
 
-    def _add_unknown(self, fields: Fields, row: dict[str, Any], flags: list[str]) -> None:
+    def _count_unknown(self, fields: Fields) -> dict[str, Any]:
         if self._terms.is_strict:
             raise BadEvent("message", "unknown_fields", "see the published JSON Schema")
-        row["unknown_fields"] = min(len(fields.keys() - FIELDS), UNKNOWN_FIELDS_MAX)
-        flags.append("unknown_fields")
+        return {"unknown_fields": min(len(fields.keys() - FIELDS), UNKNOWN_FIELDS_MAX)}
 
     def _find_person(self, user: str) -> Met:
         person = self._lookups.directory.find(user)
@@ -235,7 +254,7 @@ class Enricher:
             columns["user_status"] = person.status
             if person.status.lower() not in ACTIVE:
                 flags.append("inactive_user")
-        return Met(columns, person, tuple(flags))
+        return Met(to_members(columns), person, tuple(flags))
 
     def _find_place(self, text: str) -> Located:
         try:
@@ -248,10 +267,10 @@ class Enricher:
         columns: dict[str, Any] = {"ip_address": str(address)}
         place = self._lookups.geo.locate(address)
         if not place.country and address.is_private:  # asked last: it costs 5 µs
-            return Located(columns, NOWHERE, ("private_ip",))
+            return Located(to_members(columns), NOWHERE, ("private_ip",))
         said = zip(("geo_country", "geo_asn", "geo_as_name"), place, strict=True)
         columns |= {name: value for name, value in said if value}
-        return Located(columns, place, ())
+        return Located(to_members(columns), place, ())
 
     def _classify(self, action: str, resource: str | None) -> Filed:
         kept = self._lookups.policy.classify(action, resource or "")
@@ -261,13 +280,18 @@ class Enricher:
             columns["resource"] = mask_text(resource)
             if columns["resource"] != resource:
                 flags.append("secret_masked")
-        return Filed(columns, kept, tuple(flags))
+        return Filed(to_members(columns), kept, tuple(flags))
 
     def _parse_agent(self, user_agent: str) -> Agent:
         masked = mask_text(user_agent)
         client = self._lookups.clients.parse(masked)
         columns = {"user_agent": masked} | ({"client": client} if client else {})
-        return Agent(columns, client, is_masked=masked != user_agent)
+        return Agent(to_members(columns), client, is_masked=masked != user_agent)
+
+
+def _house(tenant: str | None) -> bytes:
+    """Open the object: the tenant stands first."""
+    return orjson.dumps({"tenant": tenant or "default"})[:-1]
 
 
 def _know(action: str, said: str | None) -> Known:
@@ -278,34 +302,50 @@ def _know(action: str, said: str | None) -> Known:
     if result != "unknown":
         columns["result"] = result
     severity = raise_severity(entry.severity if entry else "info", result, ())
-    return Known(columns, category, verb, result, severity)
+    return Known(to_members(columns), category, verb, result, severity)
 
 
-def _copy_texts(fields: Fields, row: dict[str, Any]) -> bool:
-    """Copy ids as they are and texts with their secrets masked; say whether any was."""
-    for name in _IDS:
+def _keep(recorded_day: int, years: int) -> bytes:
+    return to_members({"retain_until": retain_until(recorded_day, years)})
+
+
+def _own_columns(
+    fields: Fields, raw: bytes, *, is_masked: bool
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Give what differs from event to event, and its flags; `is_masked` says what was before.
+
+    Ids stay as they are, texts and details have their secrets masked.
+    """
+    is_suspect = may_hold_secret(raw)
+    own: dict[str, Any] = {}
+    for name in _COPIED:
         if value := fields.get(name):
-            row[name] = value
+            own[name] = value
+    flags: tuple[str, ...] = ()
+    details = fields.get("details")
+    masked = mask_details(details) if is_suspect and details else details
+    if masked:
+        changes = find_changes(masked)
+        if changes.changed:
+            # a path is joined of keys and so may look as none of them does
+            own["changed"] = [mask_text(path) for path in changes.changed]
+            own["before"] = changes.before
+            own["after"] = changes.after
+        if changes.is_cut:
+            flags = ("changes_cut",)
+    if is_suspect:
+        if masked is not details:
+            own["details_masked"] = orjson.dumps(masked).decode()
+            is_masked = True
+        is_masked = _mask_texts(own) or is_masked
+    return own, (*flags, "secret_masked") if is_masked else flags
+
+
+def _mask_texts(own: dict[str, Any]) -> bool:
+    """Mask the texts in place; say whether there was anything to mask."""
     is_masked = False
     for name in _MASKED:
-        if value := fields.get(name):
-            masked = row[name] = mask_text(value)
-            if masked is not value:
-                is_masked = True
+        if value := own.get(name):
+            own[name] = mask_text(value)
+            is_masked = is_masked or own[name] is not value
     return is_masked
-
-
-def _add_details(details: dict[str, Any], row: dict[str, Any], flags: list[str]) -> bool:
-    """Add what follows from the details; say whether a secret in them was masked."""
-    masked = mask_details(details)
-    changes = find_changes(masked)
-    if changes.changed:
-        row["changed"] = [mask_text(path) for path in changes.changed]
-        row["before"] = changes.before
-        row["after"] = changes.after
-    if changes.is_cut:
-        flags.append("changes_cut")
-    if masked is details:
-        return False
-    row["details_masked"] = orjson.dumps(masked).decode()
-    return True

@@ -10,7 +10,6 @@ YEAR_MIN: Final = 1900  # what the store's DateTime64 can hold
 YEAR_MAX: Final = 2299
 RECORDED_MS_MAX: Final = 10_413_792_000_000 - 1  # the last millisecond of 2299
 STAMPS_CACHED_MAX: Final = 256  # a run holds records of a few milliseconds
-TIMES_CACHED_MAX: Final = 4_096  # events of the same moment come close together
 DAY_MS: Final = 86_400_000
 
 _Z_SECONDS: Final = 20  # characters of "2025-10-11T14:23:15Z"
@@ -26,7 +25,6 @@ class Moment(NamedTuple):
     ms: int
 
 
-@lru_cache(maxsize=TIMES_CACHED_MAX)
 def parse(text: str) -> Moment:
     """Read an RFC 3339 text that matches the schema's pattern.
 
@@ -74,7 +72,6 @@ def stamp(recorded_ms: int) -> str:
     return at.replace(tzinfo=None).isoformat(" ", "milliseconds")
 
 
-@lru_cache(maxsize=STAMPS_CACHED_MAX)
 def retain_until(recorded_day: int, years: int) -> str:
     """Return the day, as "2031-10-11", to which a record of that day since 1970 is kept."""
     return add_years(stamp(recorded_day * DAY_MS)[:10], years)

@@ -5,18 +5,20 @@ settings whose versions it carries.
 """
 
 from base64 import b64encode
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from detections.rule import Detector
+from detections.rule import Detector, Finding
 from pipeline.enrich import Enricher, Lookups, Terms
+from pipeline.line import to_members
 from pipeline.moment import stamp
 from pipeline.notice import to_alert
 from pipeline.risk import raise_severity, score
 from pipeline.run import OutAlert, Output, OutRecord, Run
-from schemas.alert import Alert
+from schemas.alert import Alert, Severity
 from schemas.errors import BadEvent, Broken
 from schemas.event import decode
 from schemas.record import ACCEPTED, COVERAGE_HEADER, REJECTED
@@ -24,6 +26,7 @@ from schemas.topics import RECORDS_MESSAGE_BYTES_MAX
 
 PIPELINE_VERSION: Final = 1  # raise it when the same event would give another record
 FINDINGS_MAX: Final = 16  # of one event; a detector that finds more has a fault
+GRADES_CACHED_MAX: Final = 1_024  # severities times results times sets of flags
 LINE_BYTES_MAX: Final = RECORDS_MESSAGE_BYTES_MAX - 65_536  # the rest frames key and headers
 
 
@@ -34,6 +37,13 @@ class Where(NamedTuple):
     topic: str
     partition: int
     offset: int
+
+
+class Source(NamedTuple):
+    """What all records of a run share: as columns, and as the members of a line."""
+
+    columns: dict[str, Any]
+    members: str
 
 
 class Judged(NamedTuple):
@@ -112,19 +122,19 @@ class Stage:
         source = self._source(where.incarnation, where.topic, where.partition)
         return self._judge(raw, source, where.offset, max(recorded_ms, 0), key)
 
-    def _source(self, incarnation: str, topic: str, partition: int) -> dict[str, Any]:
-        """Build the columns that all records of a run share."""
-        return {
+    def _source(self, incarnation: str, topic: str, partition: int) -> Source:
+        columns = {
             "versions": self.versions,
             "incarnation": incarnation,
             "topic": topic,
             "partition": partition,
         }
+        return Source(columns, to_members(columns).decode())
 
     def _judge(
         self,
         raw: bytes | None,
-        source: dict[str, Any],
+        source: Source,
         offset: int,
         recorded_ms: int,
         key: bytes | None,
@@ -139,38 +149,33 @@ class Stage:
             raise  # says nothing of the event: the process must die and try again
         except Exception as bug:  # noqa: BLE001 - one event must never block its partition
             self.tally.bugs += 1
-            self._on_bug(bug, f"{source['topic']}-{source['partition']}-{offset}")
+            self._on_bug(bug, f"{source.columns['topic']}-{source.columns['partition']}-{offset}")
             fault = BadEvent("pipeline", "bug", _place_of(bug))
             return self._reject(raw, source, offset, recorded_ms, fault)
         self.tally.accepted += 1
         self.tally.alerts += len(judged.alerts)
         return judged
 
-    def _accept(
-        self, raw: bytes | None, source: dict[str, Any], offset: int, recorded_ms: int
-    ) -> Judged:
+    def _accept(self, raw: bytes | None, source: Source, offset: int, recorded_ms: int) -> Judged:
         fields = decode(raw)
         assert raw is not None, "decode refuses null"
-        row, derived, flags, severity, occurred_ms = self._enricher.enrich(fields, recorded_ms)
+        columns, derived, flags, severity, occurred_ms = self._enricher.enrich(
+            fields, raw, recorded_ms
+        )
         findings = self._detector.detect(fields, derived)[:FINDINGS_MAX]
-        if risk_score := score(severity, derived.result, flags, findings):
-            row["risk_score"] = risk_score
-        if findings:
-            severity = raise_severity(severity, derived.result, findings)
-            row["rules"] = [finding.rule_id for finding in findings]
-        if severity != "info":
-            row["severity"] = severity
-        if flags:
-            row["flags"] = flags
-        if "event_id" not in row:
-            row["event_id"] = f"{source['incarnation'][:8]}-{source['partition']}-{offset}"
-        row |= source
-        row["offset"] = offset
-        row["recorded"] = stamp(recorded_ms)
-        row["raw"] = raw.decode()
-        line = orjson.dumps(row)
+        grade = _grade if findings else _grade_plain
+        parts = (
+            *columns,
+            grade(severity, derived.result, flags, findings or ()),
+            b"" if fields.get("event_id") else _made_id(source, offset),
+            f'{source.members},"offset":{offset},"recorded":"{stamp(recorded_ms)}","raw":'.encode(),
+            orjson.dumps(raw.decode()),
+            b"}",
+        )
+        line = b"".join(parts)
         if not findings:
             return Judged(ACCEPTED, line, [])
+        row = orjson.loads(line)
         historical = recorded_ms - occurred_ms > self._terms.historical_ms_min
         return Judged(
             ACCEPTED,
@@ -181,13 +186,13 @@ class Stage:
     def _reject(
         self,
         raw: bytes | None,
-        source: dict[str, Any],
+        source: Source,
         offset: int,
         recorded_ms: int,
         bad: BadEvent,
     ) -> Judged:
         self.tally.rejected += 1
-        row: dict[str, Any] = {"reason": bad.reason, **source, "offset": offset}
+        row: dict[str, Any] = {"reason": bad.reason, **source.columns, "offset": offset}
         row["recorded"] = stamp(recorded_ms)
         if bad.hint:
             row["hint"] = bad.hint
@@ -195,6 +200,32 @@ class Stage:
             row["size"] = len(raw)
             row["raw_base64"] = b64encode(raw).decode()
         return Judged(REJECTED, orjson.dumps(row), [])
+
+
+def _grade(
+    severity: Severity, result: str, flags: tuple[str, ...], findings: Sequence[Finding]
+) -> bytes:
+    """Write how grave the event is and why."""
+    columns: dict[str, Any] = {}
+    if risk_score := score(severity, result, flags, findings):
+        columns["risk_score"] = risk_score
+    if findings:
+        severity = raise_severity(severity, result, findings)
+        columns["rules"] = [finding.rule_id for finding in findings]
+    if severity != "info":
+        columns["severity"] = severity
+    if flags:
+        columns["flags"] = flags
+    return to_members(columns)
+
+
+_grade_plain: Final = lru_cache(maxsize=GRADES_CACHED_MAX)(_grade)  # of what no rule found
+
+
+def _made_id(source: Source, offset: int) -> bytes:
+    """Name an event that brings no id by where it lies."""
+    incarnation, partition = source.columns["incarnation"], source.columns["partition"]
+    return to_members({"event_id": f"{incarnation[:8]}-{partition}-{offset}"})
 
 
 def _check_size(size: int) -> None:

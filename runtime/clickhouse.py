@@ -1,8 +1,10 @@
 """The store: ClickHouse in this process (chDB) or a server, behind the one driver's adapter."""
 
+import fcntl
 import logging
 import threading
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final, Self
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -249,8 +251,7 @@ class Store:
             raise self._connect_fault(error) from _without_text(error)
 
     def _connect_fault(self, error: Exception) -> AuditError:
-        said = str(error)
-        if self.is_embedded and ("annot lock file" in said or "already running" in said):
+        if self.is_embedded and _is_locked(Path(self._address.path) / "status"):
             return Misconfigured(
                 f"another process has the store {self._address.path} open: "
                 "stop it or name another data folder"
@@ -258,6 +259,18 @@ class Store:
         if self.is_embedded and getattr(error, "code", None) is None:
             return Misconfigured(f"the store {self._address.path} can't be opened: see its folder")
         return _translated(error, f"connection to {self.name}")
+
+
+def _is_locked(status: Path) -> bool:
+    """Say whether another process holds the engine's lock; the engine's error doesn't tell."""
+    try:
+        with status.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _server(address: SplitResult) -> dict[str, Any]:

@@ -102,8 +102,8 @@ _suspects.Compile()
 _match_any: Final[Callable[[str], list[int] | None]] = _suspects.Match
 
 
-# The same question of a whole JSON message without escapes: there a quote ends every text, and a
-# key is a text before a colon. As `_is_secret` does, it reads a key from its end.
+# The same question of a whole JSON message. Without escapes a quote ends every text in it, and a
+# key is a text before a colon, read from its end as `_is_secret` does; with escapes it is suspect.
 _KEY_WORDS: Final = "|".join(
     sorted(_SECRET_WORDS | {rf'{first}[^a-z"]*{last}' for first, last in _SECRET_PAIRS})
 )
@@ -117,6 +117,7 @@ _suspect_messages.Add(
             rf"(?i:{_STEMS}[A-Za-z0-9_.-]*'? {{0,2}}[:=])",
             rf"(?i:{_KEY_END}\s*:)",
             rf'(?i:"(?:{"|".join(sorted(_NAMING_KEYS))})"\s*:\s*"[^"]*{_KEY_END})',
+            r"\\",
         )
     )
 )
@@ -179,7 +180,7 @@ def may_hold_secret(message: bytes) -> bool:
     False is certain: then no text in it and no object in it has anything to mask. True only
     means that it must be looked at, as every message with an escape must.
     """
-    return b"\\" in message or _match_message(message) is not None
+    return _match_message(message) is not None
 
 
 def is_secret_key(key: str) -> bool:

@@ -22,6 +22,8 @@ _LOG: Final = logging.getLogger(__name__)
 POLL_MS: Final = 200
 RECORDS_PER_POLL_MAX: Final = 4_000  # bounds how long one poll keeps the event loop
 FETCH_BYTES_MAX: Final = 4_194_304
+FULL_WAIT_S: Final = 0.02
+MAX_POLL_MS: Final = 86_400_000  # a store that is away for an hour must not cost the membership
 FENCED_WAIT_S: Final = 10.0  # then a rebalance should have come; without one, begin anew
 
 
@@ -52,7 +54,6 @@ class SinkConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         self._around = around
         self._writers: dict[int, Writer] = {}
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._paused: set[int] = set()
         self._fatal: BaseException | None = None
         self._fenced_at: float | None = None
         self._consumer: Any = None
@@ -73,7 +74,7 @@ class SinkConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
             session_timeout_ms=config.session_timeout_ms,
             heartbeat_interval_ms=config.heartbeat_ms,
             rebalance_timeout_ms=config.rebalance_timeout_ms,
-            max_poll_interval_ms=300_000,
+            max_poll_interval_ms=MAX_POLL_MS,
             max_partition_fetch_bytes=FETCH_BYTES_MAX,
             fetch_max_bytes=2 * FETCH_BYTES_MAX,
             fetch_max_wait_ms=100,
@@ -114,57 +115,37 @@ class SinkConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         if self._fatal is not None:
             raise self._fatal
         self._refuse_to_hang()
-        found = await self._consumer.getmany(timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL_MAX)
+        ready = self._with_room()
+        if not ready:
+            await asyncio.sleep(FULL_WAIT_S)
+            return
+        found = await self._consumer.getmany(
+            *ready, timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL_MAX
+        )
         for where, records in found.items():
             writer = self._writers.get(where.partition)
-            if writer is not None and not writer.stopped:
+            if writer is not None and where in ready:
                 writer.feed(records)
-        self._balance()
 
-    def _refuse_to_hang(self) -> None:
-        """Raise what a writer died of; begin anew if it was fenced and no rebalance follows."""
-        now = self._around.clock.monotonic()
-        is_fenced = False
-        for partition, task in self._tasks.items():
-            if not task.done():
-                continue
-            error = task.exception()
-            if error is not None:
-                raise error
-            why = self._writers[partition].stopped
-            if why:
-                self.stopped[partition] = why
-            else:
-                is_fenced = True
-        self._fenced_at = (self._fenced_at or now) if is_fenced else None
-        if self._fenced_at is not None and now - self._fenced_at > FENCED_WAIT_S:
-            raise BrokerUnavailable("fenced, and no rebalance followed: joining the group anew")
+    def _with_room(self) -> list[TopicPartition]:
+        """Return the partitions to read from: not those that hold their share of the memory.
 
-    def _balance(self) -> None:
-        """Pause partitions while too much waits; never one that needs records to recover."""
+        A partition that needs records to recover always reads. Left out rather than paused:
+        aiokafka throws away what it has fetched of a paused partition, and fetches it again.
+        """
         config = self._config
         total = sum(writer.backlog.bytes_ for writer in self._writers.values())
         self._around.metrics.backlog.set(total)
         share = config.memory_bytes_max // max(1, len(self._writers))
-        for partition, writer in self._writers.items():
-            held = writer.backlog.bytes_
-            where = TopicPartition(config.records_topic, partition)
-            is_over = held > share or bool(writer.stopped)
-            if partition not in self._paused and is_over and not writer.is_rereading:
-                self._consumer.pause(where)
-                self._paused.add(partition)
-                self._around.metrics.pauses.inc()
-                continue
-            has_room = (held <= share // 2 or writer.is_rereading) and not writer.stopped
-            if partition in self._paused and has_room:
-                self._consumer.resume(where)
-                self._paused.discard(partition)
+        running = [(n, w) for n, w in self._writers.items() if not w.stopped]
+        ready = [n for n, w in running if w.is_rereading or w.backlog.bytes_ < share]
+        self._around.metrics.held_back.inc(len(running) - len(ready))
+        return [TopicPartition(config.records_topic, number) for number in ready]
 
     async def _take(self, partitions: list[int]) -> None:
         config = self._config
         pinned = group.generation_of(self._consumer)
         self._fenced_at = None
-        self._paused.clear()
         self.stopped.clear()
         self.is_assigned = True
         if not partitions:

@@ -52,8 +52,10 @@ class SinkMetrics:
         self.backlog = Gauge(
             "audit_sink_backlog_bytes", "Records held in memory, all partitions.", registry=registry
         )
-        self.pauses = Counter(
-            "audit_sink_pauses_total", "Times reading paused for memory.", registry=registry
+        self.held_back = Counter(
+            "audit_sink_held_back_total",
+            "Polls that left out a partition because it holds its share of the memory.",
+            registry=registry,
         )
 
     def wrote(self, batch: Batch, seconds: float) -> None:

@@ -26,6 +26,7 @@ QUICK: dict[str, Any] = {
     "insert_timeout_s": 5.0,
     "session_timeout_ms": 1_500,
     "heartbeat_ms": 300,
+    "memory_bytes_max": 16_777_216,
     "kill_at": "",  # "point:n": SIGKILL at the n-th time the point is reached
     "sink": "sink-1",
 }
@@ -48,7 +49,7 @@ def config_of(told: dict[str, Any]) -> SinkConfig:
         records_topic=asked["records_topic"],
         events_topic=asked["events_topic"],
         timing=timing,
-        memory_bytes_max=16_777_216,
+        memory_bytes_max=asked["memory_bytes_max"],
         session_timeout_ms=asked["session_timeout_ms"],
         heartbeat_ms=asked["heartbeat_ms"],
         rebalance_timeout_ms=5_000,

@@ -139,12 +139,12 @@ def test_bytes_that_are_not_text_come_back_from_quarantine(store: Store) -> None
 
 def judge_even(
     raw: bytes | None,
-    _key: bytes | None,
+    key: bytes | None,  # noqa: ARG001
     incarnation: str,
     topic: str,
     partition: int,
     offset: int,
-    _recorded_ms: int,
+    recorded_ms: int,  # noqa: ARG001
 ) -> tuple[str, bytes, Alerts]:
     assert raw is not None
     if offset % 2:
