@@ -30,7 +30,7 @@ def data_option(command: Callable[P, R]) -> Callable[P, R]:
         envvar="AUDIT_DATA_DIR",
         default=DATA_DIR_DEFAULT,
         show_default=True,
-        type=click.Path(path_type=Path, file_okay=False),
+        type=click.Path(path_type=Path),  # a file there: said by those who need the folder
         help="Folder where everything is kept (AUDIT_DATA_DIR).",
     )(command)
 

@@ -1,24 +1,33 @@
 """The command `audit` and its parts."""
 
 import importlib
-from typing import Final
+from typing import Final, NamedTuple
 
 import click
 
-# Imported when called: `audit search` must not wait for Faust, nor `audit serve sink` for rich.
+
+class Place(NamedTuple):
+    """Where a command is, and what the list of commands says of it; "" hides it there."""
+
+    module: str
+    name: str
+    about: str
+
+
+# Imported when called: `audit search` must not wait for Faust, nor `audit --help` for anything.
 COMMANDS: Final = {
-    "up": "cli.up:up",
-    "publish": "cli.publish:publish",
-    "search": "cli.read:search",
-    "show": "cli.read:show",
-    "alerts": "cli.read:alerts",
-    "quarantine": "cli.read:quarantine",
-    "ledger": "cli.read:ledger",
-    "doctor": "cli.read:doctor",
-    "serve": "cli.serve:serve",
-    "topics": "cli.admin:topics",
-    "migrate": "cli.admin:migrate",
-    "sample": "cli.publish:sample",
+    "up": Place("cli.up", "up", "Start everything on this machine; Ctrl-C stops it."),
+    "publish": Place("cli.publish", "publish", "Publish events from a file."),
+    "search": Place("cli.read", "search", "Find events, newest first."),
+    "show": Place("cli.read", "show", "Show one event whole, with its raw bytes."),
+    "alerts": Place("cli.read", "alerts", "List alerts, or follow them as they come."),
+    "quarantine": Place("cli.read", "quarantine", "Look at what was no event; replay it."),
+    "ledger": Place("cli.read", "ledger", "Prove that nothing is lost and nothing twice."),
+    "doctor": Place("cli.read", "doctor", "Check each part, and say what to do."),
+    "serve": Place("cli.serve", "serve", "Run one service, as production does."),
+    "topics": Place("cli.admin", "topics", "Create the topics, or verify them."),
+    "migrate": Place("cli.admin", "migrate", "Make or change the tables."),
+    "sample": Place("cli.publish", "sample", ""),
 }
 
 
@@ -31,11 +40,16 @@ class LateGroup(click.Group):
 
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import one command; None if there is no such."""
-        if cmd_name not in COMMANDS:
+        place = COMMANDS.get(cmd_name)
+        if place is None:
             return None
-        module, _, name = COMMANDS[cmd_name].partition(":")
-        command: click.Command = getattr(importlib.import_module(module), name)
+        command: click.Command = getattr(importlib.import_module(place.module), place.name)
         return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """List the commands without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl([(n, place.about) for n, place in COMMANDS.items() if place.about])
 
 
 @click.group(cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"]})

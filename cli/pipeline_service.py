@@ -38,9 +38,7 @@ async def run_pipeline(given: Given, *, datadir: Path, makes_topics: bool) -> No
     async with serve_health(settings.health_host, settings.health_port, readiness, registry):
         files = await asyncio.to_thread(LookupFiles, lookup_paths(settings))
         readiness.meet(LOOKUPS)
-        incarnation = await _incarnation(
-            settings, kafka, readiness, makes_topics=makes_topics
-        )
+        incarnation = await _incarnation(settings, kafka, readiness, makes_topics=makes_topics)
         stage = build_stage(settings, files.lookups, incarnation)
         progress = Progress()
         PipelineMetrics(registry, stage.tally, progress)

@@ -16,6 +16,7 @@ from cli.terminal import err, out, visible
 from producers.file import PREPARERS, Counts, as_is, publish_file, read_lines
 from producers.player import play
 from producers.publisher import Publisher
+from runtime.broker_wait import Wanted, wait_for_broker
 from runtime.clock import SystemClock
 from runtime.configuration import gather, load, process_environment
 from runtime.health import Readiness, serve_health
@@ -25,8 +26,10 @@ from runtime.log import configure, event
 from runtime.ports import LOOPBACK
 from runtime.settings import KafkaSettings
 from schemas.errors import AuditError, Misconfigured
+from schemas.topics import EVENTS
 
 EXIT_REFUSED: Final = 1
+PLAYER: Final = "player"
 log: Final = logging.getLogger("audit.sample")
 
 
@@ -129,18 +132,17 @@ def sample(*, data: Path, health_port: int) -> None:
 
 
 async def _play(kafka: KafkaSettings, progress_path: Path, health_port: int) -> None:
-    readiness = Readiness(("player",))
+    readiness = Readiness((PLAYER,))
     stop = asyncio.Event()
 
     def told(error: AuditError) -> None:
         event(log, "not published", level=logging.WARNING, why=str(error))
 
-    async with (
-        serve_health(LOOPBACK, health_port, readiness, CollectorRegistry()),
-        Publisher(kafka.bootstrap, client_options=client_options(kafka)) as publisher,
-    ):
-        readiness.meet("player")
-        try:
-            await play(publisher, progress_path, clock=SystemClock(), stop=stop, on_fault=told)
-        finally:
-            stop.set()
+    async with serve_health(LOOPBACK, health_port, readiness, CollectorRegistry()):
+        await wait_for_broker(kafka, Wanted((EVENTS,)), lambda what: readiness.miss(PLAYER, what))
+        async with Publisher(kafka.bootstrap, client_options=client_options(kafka)) as publisher:
+            readiness.meet(PLAYER)
+            try:
+                await play(publisher, progress_path, clock=SystemClock(), stop=stop, on_fault=told)
+            finally:
+                stop.set()

@@ -18,6 +18,7 @@ R = TypeVar("R")
 
 FOLLOW_PERIOD_S: Final = 0.5
 ROWS_MAX: Final = 1_000_000
+REPLAY_PAGE_ROWS: Final = 500  # one answer within the client's patience
 
 EVENT_TABLE: Final = {
     "timestamp": "TIME (UTC)",
@@ -319,16 +320,35 @@ def quarantine_replay(
     api: str | None,
     token_file: Path | None,
     as_json: bool,
+    limit: int,
     **selection: str | int | None,
 ) -> None:
     """Judge quarantined messages again; those that pass now become events, once."""
     client = open_client(data, api, token_file)
     body = {key: value for key, value in selection.items() if value is not None}
-    report = client.post("/quarantine/replay", body)
+    report = _replay(client, body, limit)
     if as_json:
         print_json(report)
-    else:
-        _print_section("Replay", report)
+        return
+    out.print(f"replayed {report['replayed']:,}, still rejected {report['still_rejected']:,}")
+    if report["is_cut"]:
+        err.print(f"There may be more: that was the limit of {limit:,}. See --limit.")
+
+
+def _replay(client: Client, body: Mapping[str, Any], limit: int) -> dict[str, Any]:
+    """Replay page by page; what an earlier page moved is moved, whatever becomes of a later one."""
+    done = {"replayed": 0, "still_rejected": 0}
+    left, after = limit, None
+    while left > 0:
+        asked = {**body, "limit": min(left, REPLAY_PAGE_ROWS)} | ({"after": after} if after else {})
+        report = client.post("/quarantine/replay", asked)
+        for count in done:
+            done[count] += report[count]
+            left -= report[count]
+        after = report["next"]
+        if after is None:
+            break
+    return {**done, "is_cut": after is not None}
 
 
 @click.command()
@@ -345,7 +365,9 @@ def ledger(*, data: Path, api: str | None, token_file: Path | None, as_json: boo
         rows = [*found["partitions"], found | {"partition": "all"}]
         print_table(rows, LEDGER_TABLE)
     if found["difference"]:
-        err.print("The ledger does not balance: see docs/operations.md, 'a difference'.", style="red")
+        err.print(
+            "The ledger does not balance: see docs/operations.md, 'a difference'.", style="red"
+        )
         sys.exit(EXIT_DIFFERENCE)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Final
 
 from cli.judging import build_stage, lookup_paths
-from consumers.quarantine import Alerts, JudgeAgain, ReplayReport, Selection, replay
+from consumers.quarantine import Alerts, Coordinates, JudgeAgain, ReplayReport, Selection, replay
 from pipeline.emit import Emitter
 from pipeline.lookups import LookupFiles
 from pipeline.run import OutAlert
@@ -45,7 +45,11 @@ class Replayer:
                 )
             finally:
                 await emitter.stop()
-        return ReplayDone(replayed=report.replayed, still_rejected=report.still_rejected)
+        return ReplayDone(
+            replayed=report.replayed,
+            still_rejected=report.still_rejected,
+            next=":".join(map(str, report.next)) if report.next else None,
+        )
 
     def _replay(
         self, asked: ReplayAsked, emitter: Emitter, loop: asyncio.AbstractEventLoop
@@ -57,11 +61,18 @@ class Replayer:
         return replay(
             self._store,
             _judge(self._settings),
-            Selection(asked.reason, asked.partition, asked.offset),
+            Selection(asked.reason, asked.partition, asked.offset, _place(asked.after)),
             asked.limit,
             emit=emit,
             now_s=lambda: self._now_ms() // 1000,
         )
+
+
+def _place(after: str | None) -> Coordinates | None:
+    if after is None:
+        return None
+    incarnation, topic, partition, offset = after.split(":")
+    return Coordinates(incarnation, topic, int(partition), int(offset))
 
 
 def _judge(settings: PipelineSettings) -> JudgeAgain:

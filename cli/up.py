@@ -1,6 +1,7 @@
 """`audit up`: everything on one machine, on loopback, in one data folder."""
 
 import asyncio
+import contextlib
 import sys
 import time
 from collections.abc import Mapping
@@ -12,17 +13,20 @@ import click
 
 from cli.context import data_option, ends_well
 from cli.terminal import err, out
+from console.auth import load_token
 from runtime.broker import EmbeddedKafka, ensure_installed
-from runtime.configuration import gather, process_environment, unknown_names
+from runtime.configuration import Given, check, gather, load, process_environment
 from runtime.data_dir import DataDir
 from runtime.lifecycle import PARENT_FD
 from runtime.ports import LOOPBACK
 from runtime.probe import ready_probe
+from runtime.settings import ALL, ApiSettings
 from runtime.supervisor import BrokerChild, Child, Command, CommandSpec, Supervisor
 from schemas.errors import Misconfigured
 
 PORTS: Final = ("kafka", "controller", "api", "pipeline-health", "store-health", "sample-health")
 READY_TIMEOUT_S: Final = 90.0
+TOKEN_FILE: Final = "token"  # noqa: S105 - the name of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,17 +59,26 @@ def up(*, data: Path, sample: bool, port: int | None, kafka_port: int | None) ->
     Everything is kept in the data folder; started again it goes on where it was.
     """
     environment = process_environment()
-    problems = unknown_names(gather(environment), ("AUDIT_API_URL", "AUDIT_API_TOKEN_FILE"))
-    if problems:
-        raise Misconfigured("; ".join(problems))
+    given = gather(environment)
+    _refuse_wrong(given, port, kafka_port)
     began = time.monotonic()
     with DataDir(data) as folder:
+        load_token(load(ApiSettings, given).token_file or folder.path / TOKEN_FILE)
         wanted = dict.fromkeys(PORTS) | {"api": port, "kafka": kafka_port}
         layout = Layout(folder.path, folder.ports(wanted))
         ensure_installed()
         children = _children(layout, folder, environment, sample=sample)
         supervisor = Supervisor(children, _announce)
         asyncio.run(supervisor.run(lambda: _tell(layout, time.monotonic() - began)))
+
+
+def _refuse_wrong(given: Given, port: int | None, kafka_port: int | None) -> None:
+    """Raise `Misconfigured` for all that a child would only say in its log."""
+    _rows, problems = check(ALL, given, known=("AUDIT_API_URL", "AUDIT_API_TOKEN_FILE"))
+    if port is not None and port == kafka_port:
+        problems.append(f"--port and --kafka-port are both {port}: choose another for one of them")
+    if problems:
+        raise Misconfigured("\n".join(problems))
 
 
 def _children(
@@ -99,7 +112,8 @@ def _children(
 
 
 def _announce(line: str) -> None:
-    err.print(line, markup=False, soft_wrap=True)
+    with contextlib.suppress(OSError):  # the terminal was closed: that must not stop the stop
+        err.print(line, markup=False, soft_wrap=True)
 
 
 def _tell(layout: Layout, took_s: float) -> None:

@@ -25,7 +25,15 @@ REACHES_US: Final = (HOUR_US, 24 * HOUR_US, 7 * 24 * HOUR_US, 35 * 24 * HOUR_US)
 
 Settings = Mapping[str, str | int]
 NO_SETTINGS: Final[Settings] = MappingProxyType({})
-BY_KEY: Final[Settings] = MappingProxyType({"use_skip_indexes": 0})  # the sort key finds them all
+# The sort key finds every row, so other indexes only cost; and the few granules that they lie in
+# are shared between threads, which ClickHouse by itself does for many only.
+BY_KEY: Final[Settings] = MappingProxyType(
+    {
+        "use_skip_indexes": 0,
+        "merge_tree_min_rows_for_concurrent_read": 1024,
+        "merge_tree_min_bytes_for_concurrent_read": 1,
+    }
+)
 
 
 class Asks(Protocol):

@@ -108,6 +108,8 @@ def _switched_off(names: frozenset[str]) -> Callable[[Fields, Derived], bool]:
         if derived.result in _FAILED:
             return False
         action_words = _all_words(fields["action"])
+        if not derived.has_changes and _OFF_WORDS.isdisjoint(action_words):
+            return False
         is_named = not names.isdisjoint(action_words)
         if derived.category != "permission":  # there a resource is a role, whatever its name
             is_named = is_named or not names.isdisjoint(_all_words(fields.get("resource") or ""))

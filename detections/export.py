@@ -12,15 +12,16 @@ RECORDS_MIN: Final = 1_000  # the seed's own example of an export has 1,523
 SIZE_MB_MIN: Final = 100.0
 
 _COUNTS: Final = ("record_count", "records", "row_count", "rows", "count")
+_SIZES: Final = frozenset({*_COUNTS, "file_size_mb", "file_size_bytes"})
 _FAILED: Final = frozenset({"failure", "denied", "error"})
 
 
 def mass_export(records_min: int = RECORDS_MIN, size_mb_min: float = SIZE_MB_MIN) -> Rule:
-    """Build the rule; it fires from either threshold on."""
+    """Build the rule; it fires from either threshold on, if the details tell a size at all."""
 
     def examine(fields: Fields, derived: Derived) -> str:
         details = fields.get("details")
-        if not details or derived.result in _FAILED:
+        if not details or derived.result in _FAILED or _SIZES.isdisjoint(details):
             return ""
         count = _first_number(details, _COUNTS)
         size_mb = _size_mb(details)

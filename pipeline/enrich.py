@@ -14,7 +14,7 @@ from pipeline.directory import ACTIVE, EMPTY, Directory, Person
 from pipeline.geo import NOWHERE, Geo, NoGeo, Place
 from pipeline.line import to_members
 from pipeline.moment import DAY_MS, Moment, parse, retain_until
-from pipeline.policy import Kept, Policy
+from pipeline.policy import Policy
 from pipeline.risk import raise_severity
 from schemas.alert import Severity
 from schemas.catalogue import action_of, category_of, result_of, verb_of
@@ -23,12 +23,10 @@ from schemas.event import FIELDS, Fields
 from schemas.secrets import mask_details, mask_text, may_hold_secret
 
 TENANTS_CACHED_MAX: Final = 1_024
-ACTIONS_CACHED_MAX: Final = 4_096
 TIMES_CACHED_MAX: Final = 4_096  # events of the same moment come close together
-DAYS_CACHED_MAX: Final = 256  # a day times the policy's spans of years
 ADDRESSES_CACHED_MAX: Final = 32_768  # about 400 bytes each: 13 MiB
 USERS_CACHED_MAX: Final = 16_384
-RESOURCES_CACHED_MAX: Final = 4_096
+DEEDS_CACHED_MAX: Final = 8_192  # actions times resources; about 1 kB each
 AGENTS_CACHED_MAX: Final = 4_096  # at most 8 KiB each: 32 MiB if someone wants it so
 UNKNOWN_FIELDS_MAX: Final = 65_535  # what the column holds
 
@@ -95,16 +93,6 @@ class Terms:
         return f"{strict},{self.future_ms_max},{self.late_ms_min},{hours}"
 
 
-class Known(NamedTuple):
-    """What follows from an action and the result that came with it."""
-
-    columns: bytes
-    category: str
-    verb: str
-    result: str
-    severity: Severity
-
-
 class Met(NamedTuple):
     """What follows from a user's name."""
 
@@ -130,10 +118,17 @@ class Located(NamedTuple):
 
 
 class Filed(NamedTuple):
-    """What follows from an action and a resource."""
+    """What follows from an action, its result, a resource and the day of the record."""
 
-    columns: bytes
-    kept: Kept
+    deed: bytes  # three groups of columns, as they stand apart in a line
+    kept: bytes
+    until: bytes
+    category: str
+    verb: str
+    result: str
+    severity: Severity
+    data_class: str
+    is_protected: bool
     flags: tuple[str, ...]
 
 
@@ -168,14 +163,13 @@ class Enricher:
     def __init__(self, lookups: Lookups, terms: Terms) -> None:
         self._lookups = lookups
         self._terms = terms
+        self._ahead_ms_min, self._ahead_ms_max = -terms.late_ms_min, terms.future_ms_max
         self._house = lru_cache(maxsize=TENANTS_CACHED_MAX)(_house)
-        self._know = lru_cache(maxsize=ACTIONS_CACHED_MAX)(_know)
         self._meet = lru_cache(maxsize=USERS_CACHED_MAX)(self._find_person)
         self._time = lru_cache(maxsize=TIMES_CACHED_MAX)(self._read_time)
         self._locate = lru_cache(maxsize=ADDRESSES_CACHED_MAX)(self._find_place)
-        self._file = lru_cache(maxsize=RESOURCES_CACHED_MAX)(self._classify)
+        self._file = lru_cache(maxsize=DEEDS_CACHED_MAX)(self._classify)
         self._name_agent = lru_cache(maxsize=AGENTS_CACHED_MAX)(self._parse_agent)
-        self._keep = lru_cache(maxsize=DAYS_CACHED_MAX)(_keep)
 
     def enrich(self, fields: Fields, raw: bytes, recorded_ms: int) -> Enriched:
         """Derive all columns but what findings add. Raises `BadEvent`; changes nothing given.
@@ -183,66 +177,51 @@ class Enricher:
         `raw` is what `fields` were decoded from.
         """
         get = fields.get
-        action = fields["action"]
-        known = self._know(action, get("result"))
-        met = self._meet(fields["user"])
-        timed = self._time(fields["timestamp"])
+        filed = self._file(fields["action"], get("result"), get("resource"), recorded_ms // DAY_MS)
+        deed, kept, until, category, verb, result, severity, data_class, is_protected, flags = filed
+        met, person, met_flags = self._meet(fields["user"])
+        timed, (occurred, occurred_ms), is_off_hours = self._time(fields["timestamp"])
         address = get("ip_address")
-        located = _UNLOCATED if address is None else self._locate(address)
-        filed = self._file(action, get("resource"))
+        located, place, place_flags = _UNLOCATED if address is None else self._locate(address)
         user_agent = get("user_agent")
-        agent = self._name_agent(user_agent) if user_agent else _NO_AGENT
-        flags = met.flags + located.flags + filed.flags
-        own, own_flags = _own_columns(fields, raw, is_masked=agent.is_masked)
-        flags += own_flags + self._flag_time(timed, recorded_ms)
+        agent, client, is_masked = self._name_agent(user_agent) if user_agent else _NO_AGENT
+        own, own_flags = _own_columns(fields, raw, is_masked=is_masked)
+        flags = met_flags + place_flags + flags + own_flags
+        ahead_ms = occurred_ms - recorded_ms
+        if not self._ahead_ms_min <= ahead_ms <= self._ahead_ms_max:
+            flags += ("future" if ahead_ms > 0 else "late",)
+        if is_off_hours:
+            flags += ("off_hours",)
         if not FIELDS.issuperset(fields):
-            own |= self._count_unknown(fields)
+            own["unknown_fields"] = self._count_unknown(fields)
             flags += ("unknown_fields",)
-        columns = (
-            self._house(get("tenant")),
-            timed.columns,
-            known.columns,
-            met.columns,
-            located.columns,
-            filed.columns,
-            agent.columns,
-            self._keep(recorded_ms // DAY_MS, filed.kept.years),
-            to_members(own),
-        )
+        house = self._house(get("tenant"))
+        columns = (house, timed, deed, met, located, kept, agent, until, to_members(own))
         derived = Derived(
-            timed.moment.text,
-            known.category,
-            known.verb,
-            known.result,
-            get("role") or met.person.role,
-            met.person.department,
-            met.person.status,
-            *located.place,
-            agent.client,
-            filed.kept.data_class,
-            filed.kept.is_protected,
+            occurred,
+            category,
+            verb,
+            result,
+            get("role") or person.role,
+            person.department,
+            person.status,
+            *place,
+            client,
+            data_class,
+            is_protected,
             "changed" in own,
         )
-        return Enriched(columns, derived, flags, known.severity, timed.moment.ms)
+        return Enriched(columns, derived, flags, severity, occurred_ms)
 
     def _read_time(self, text: str) -> Timed:
         moment = parse(text)
         is_off_hours = self._terms.hours.is_off(moment.text)
         return Timed(to_members({"occurred": moment.text}), moment, is_off_hours)
 
-    def _flag_time(self, timed: Timed, recorded_ms: int) -> tuple[str, ...]:
-        flags = ("off_hours",) if timed.is_off_hours else ()
-        ahead_ms = timed.moment.ms - recorded_ms
-        if ahead_ms > self._terms.future_ms_max:
-            return ("future", *flags)
-        if -ahead_ms > self._terms.late_ms_min:
-            return ("late", *flags)
-        return flags
-
-    def _count_unknown(self, fields: Fields) -> dict[str, Any]:
+    def _count_unknown(self, fields: Fields) -> int:
         if self._terms.is_strict:
             raise BadEvent("message", "unknown_fields", "see the published JSON Schema")
-        return {"unknown_fields": min(len(fields.keys() - FIELDS), UNKNOWN_FIELDS_MAX)}
+        return min(len(fields.keys() - FIELDS), UNKNOWN_FIELDS_MAX)
 
     def _find_person(self, user: str) -> Met:
         person = self._lookups.directory.find(user)
@@ -272,7 +251,14 @@ class Enricher:
         columns |= {name: value for name, value in said if value}
         return Located(to_members(columns), place, ())
 
-    def _classify(self, action: str, resource: str | None) -> Filed:
+    def _classify(self, action: str, said: str | None, resource: str | None, day: int) -> Filed:
+        entry = action_of(action)
+        category, verb = category_of(action), verb_of(action)
+        result = said or result_of(action)
+        severity = raise_severity(entry.severity if entry else "info", result, ())
+        deed = {"action": action, "category": category, "verb": verb}
+        if result != "unknown":
+            deed["result"] = result
         kept = self._lookups.policy.classify(action, resource or "")
         columns = {"data_class": kept.data_class, "retention_class": kept.retention_class}
         flags = ["protected"] if kept.is_protected else []
@@ -280,7 +266,18 @@ class Enricher:
             columns["resource"] = mask_text(resource)
             if columns["resource"] != resource:
                 flags.append("secret_masked")
-        return Filed(to_members(columns), kept, tuple(flags))
+        return Filed(
+            to_members(deed),
+            to_members(columns),
+            to_members({"retain_until": retain_until(day, kept.years)}),
+            category,
+            verb,
+            result,
+            severity,
+            kept.data_class,
+            kept.is_protected,
+            tuple(flags),
+        )
 
     def _parse_agent(self, user_agent: str) -> Agent:
         masked = mask_text(user_agent)
@@ -292,21 +289,6 @@ class Enricher:
 def _house(tenant: str | None) -> bytes:
     """Open the object: the tenant stands first."""
     return orjson.dumps({"tenant": tenant or "default"})[:-1]
-
-
-def _know(action: str, said: str | None) -> Known:
-    entry = action_of(action)
-    category, verb = category_of(action), verb_of(action)
-    result = said or result_of(action)
-    columns = {"action": action, "category": category, "verb": verb}
-    if result != "unknown":
-        columns["result"] = result
-    severity = raise_severity(entry.severity if entry else "info", result, ())
-    return Known(to_members(columns), category, verb, result, severity)
-
-
-def _keep(recorded_day: int, years: int) -> bytes:
-    return to_members({"retain_until": retain_until(recorded_day, years)})
 
 
 def _own_columns(

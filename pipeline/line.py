@@ -1,4 +1,4 @@
-"""Lines: a record's JSON is joined of parts, of which most are written once and used often. Pure."""
+"""Lines: a record's JSON, joined of parts of which most are written once and used often. Pure."""
 
 from typing import Any
 

@@ -104,7 +104,8 @@ class Stage:
         records: list[OutRecord] = []
         alerts: list[OutAlert] = []
         for raw in run.records:
-            offset, key, timestamp_ms = raw.offset, raw.key, max(raw.timestamp, 0)
+            offset, key = raw.offset, raw.key
+            timestamp_ms = raw.timestamp if raw.timestamp > 0 else 0
             kind, line, found = self._judge(raw.value, source, offset, timestamp_ms, key)
             coverage = f"{kind}:{incarnation}:{expected}:{offset}".encode()
             headers = ((COVERAGE_HEADER, coverage),)

@@ -102,6 +102,11 @@ class EmbeddedKafka:
         return self._process is not None and self._process.poll() is None
 
     @property
+    def exit_code(self) -> int | None:
+        """How the process ended, if it did: negative for a signal."""
+        return self._process.poll() if self._process is not None else None
+
+    @property
     def properties_path(self) -> Path:
         """The server.properties, by which the process is recognised as ours."""
         return self.data_dir / "server.properties"

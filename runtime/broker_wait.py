@@ -22,10 +22,10 @@ BACKOFF: Final = Backoff(0.1, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What must be there: topics, the coordinator of a group; `made` are created where absent."""
+    """What must be there: topics, and a group's coordinator; `made` are created where absent."""
 
     topics: Sequence[str]
-    group: str
+    group: str | None = None
     made: Sequence[TopicSpec] = ()
 
 
@@ -56,7 +56,8 @@ async def _ask(kafka: KafkaSettings, wanted: Wanted) -> dict[str, str]:
     missing = sorted(set(wanted.topics) - ids.keys())
     if missing:
         raise BrokerUnavailable(f"no topic {', '.join(missing)}: run `audit topics`")
-    await find_coordinator(kafka.bootstrap, wanted.group, client_options=options)
+    if wanted.group is not None:
+        await find_coordinator(kafka.bootstrap, wanted.group, client_options=options)
     return ids
 
 

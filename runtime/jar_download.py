@@ -42,16 +42,17 @@ SCOPES: Final = ("compile", "runtime")
 def install(home: Path, lock: Path = LOCK) -> int:
     """Bring every locked jar into `home` and verify it; return how many were fetched.
 
-    Idempotent; jars that are there and right stay. Raises `Misconfigured` naming a jar whose
-    bytes are not the locked ones, or a folder that can't be written; `Unavailable` when a jar
-    can't be fetched. Whatever was verified before the error stays and is not fetched again.
+    Idempotent; jars that are there and right stay, those of no lock go. Raises `Misconfigured`
+    naming a jar whose bytes are not the locked ones, or a folder that can't be written;
+    `Unavailable` when a jar can't be fetched. Whatever was verified before the error stays and is not fetched again.
     """
     jars = read_lock(lock)
-    if is_installed(home, lock):
-        return 0
     libs = home / "libs"
     try:
         libs.mkdir(parents=True, exist_ok=True)
+        _remove_strays(libs, jars)
+        if is_installed(home, lock):
+            return 0
         missing = [jar for jar in jars if not _is_right(libs, jar)]
         with (
             tempfile.TemporaryDirectory(prefix="fetch-", dir=home) as folder,
@@ -83,6 +84,14 @@ def resolve(roots: Iterable[str] = ROOTS) -> tuple[Jar, ...]:
                 if name not in jars:
                     jars[name] = Jar(a.groupId, a.artifactId, a.version, sha256_of(a.resolve()))
         return tuple(jars.values())
+
+
+def _remove_strays(libs: Path, jars: Iterable[Jar]) -> None:
+    """Remove jars of an earlier lock: they are not on the class path, and only mislead."""
+    names = {jar.file_name for jar in jars}
+    for path in libs.glob("*.jar"):
+        if path.name not in names:
+            path.unlink()
 
 
 def _is_right(libs: Path, jar: Jar) -> bool:

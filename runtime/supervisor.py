@@ -26,7 +26,6 @@ START_ATTEMPTS_MAX: Final = 3  # before the first time it was ready; afterwards 
 HEALTHY_S: Final = 60.0
 POLL_S: Final = 0.1
 RESTARTS: Final = Backoff(0.5, 30.0)
-STOPPING: Final = (*SIGNALS, signal.SIGHUP)  # the last: the terminal was closed
 
 Announce = Callable[[str], None]
 
@@ -171,7 +170,6 @@ class BrokerChild:
 
     def __init__(self, broker: EmbeddedKafka) -> None:
         self.broker = broker
-        self._has_run = False
 
     @property
     def is_alive(self) -> bool:
@@ -180,13 +178,12 @@ class BrokerChild:
 
     @property
     def exit_code(self) -> int | None:
-        """As `Child` promises; a broker that can't start raises on spawn instead."""
-        return None if self.broker.is_alive or not self._has_run else 1
+        """As `Child` promises."""
+        return self.broker.exit_code
 
     def spawn(self) -> None:
         """As `Child` promises; formats new storage first, which blocks for half a second."""
         self.broker.spawn()
-        self._has_run = True
 
     async def is_ready(self) -> bool:
         """As `Child` promises."""
@@ -262,8 +259,9 @@ class Supervisor:
         all; everything is stopped by then.
         """
         loop = asyncio.get_running_loop()
-        # nohup and the like ignore a closed terminal: so do we then
-        numbers = [n for n in STOPPING if signal.getsignal(n) is not signal.SIG_IGN]
+        numbers = list(SIGNALS)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # as nohup leaves it
+            numbers.append(signal.SIGHUP)  # the terminal was closed
         for number in numbers:
             loop.add_signal_handler(number, self.request_stop)
         keepers = [asyncio.create_task(self._keep(kept)) for kept in self._kept]
@@ -310,7 +308,10 @@ class Supervisor:
             wait_s = self._restarts.ceiling_s(kept.failures) * self._rng.uniform(0.5, 1.0)
             kept.failures += 1
             kept.restarts += 1
-            self._announce(f"{why}; starting it again in {wait_s:.1f} s")
+            what, _, last_words = why.partition(":\n")
+            self._announce(f"{what}; starting it again in {wait_s:.1f} s")
+            if last_words:
+                self._announce(last_words)
             await asyncio.sleep(wait_s)
 
     async def _start(self, kept: _Kept) -> None:
@@ -332,8 +333,8 @@ class Supervisor:
                     f"{child.tail()}"
                 )
             await asyncio.sleep(POLL_S)
-        again = "again " if kept.first_ready.is_set() else ""
-        self._announce(f"{child.name} is {again}ready ({time.monotonic() - began:.1f} s)")
+        again = " again" if kept.first_ready.is_set() else ""
+        self._announce(f"{child.name} is ready{again} ({time.monotonic() - began:.1f} s)")
 
     async def _stop_all(self) -> None:
         deadline = time.monotonic() + self._stop_total_s

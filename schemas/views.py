@@ -1,8 +1,8 @@
 """What the REST API answers: the shapes that the CLI and other clients may rely on."""
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from schemas.alert import Severity
 from schemas.catalogue import Category
@@ -201,21 +201,23 @@ class QuarantineFound(View):
 
 
 class ReplayAsked(BaseModel):
-    """Which open quarantined messages to judge again."""
+    """Which open quarantined messages to judge again; `after` is the last answer's `next`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reason: str | None = None
     partition: int | None = None
     offset: int | None = None
-    limit: int = 1_000
+    limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+    after: Annotated[str, Field(pattern=r"^[^:]{1,64}:[^:]{1,249}:\d{1,5}:\d{1,19}$")] | None = None
 
 
 class ReplayDone(View):
-    """What became of them."""
+    """What became of them; `next` is where to go on, null when all have been looked at."""
 
     replayed: int
     still_rejected: int
+    next: str | None = None
 
 
 class Check(View):

@@ -30,6 +30,7 @@ class Stack:
 
     def start(self) -> None:
         """Start, and return once everything is ready."""
+        seen = self.log.stat().st_size if self.log.exists() else 0
         with self.log.open("ab") as output:
             self._process = subprocess.Popen(
                 [*COMMAND, "up", "--data", str(self.data), *self._options],
@@ -37,7 +38,6 @@ class Stack:
                 stderr=subprocess.STDOUT,
                 env=self._env,
             )
-        seen = self.log.stat().st_size if self.log.exists() else 0
         wait("everything to be ready", lambda: self._is_up(seen), READY_S, tell=self.tail)
 
     def _is_up(self, seen: int) -> bool:
@@ -46,11 +46,16 @@ class Stack:
         assert self._process.poll() is None, f"audit up ended:\n{said}"
         return "Audit Stream is up" in said
 
-    def stop(self) -> int:
-        """Press Ctrl-C; return the exit status. All children must be gone."""
+    @property
+    def pid(self) -> int | None:
+        """The supervisor, while there is one."""
+        return self._process.pid if self._process is not None else None
+
+    def stop(self, number: signal.Signals = signal.SIGINT) -> int:
+        """Press Ctrl-C, or send another signal; return the exit status. No child may be left."""
         assert self._process is not None
         children = psutil.Process(self._process.pid).children(recursive=True)
-        self._process.send_signal(signal.SIGINT)
+        self._process.send_signal(number)
         status = self._process.wait(STOP_S)
         _gone, alive = psutil.wait_procs(children, timeout=2)
         assert not alive, f"left behind: {alive}"

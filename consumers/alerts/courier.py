@@ -17,7 +17,7 @@ from runtime.log import event
 from schemas.alert import Alert
 from schemas.errors import TargetUnavailable
 
-WAIT_S_MAX: Final = 1.0  # a wake-up that asyncio lost costs no more than this
+WAIT_S_MAX: Final = 1.0  # a clock that jumps delays a delivery by no more than this
 QUEUE_MAX: Final = 10_000  # further ones stay in the store until these are done
 SEND_S_MAX: Final = 30.0  # a plugin may make several requests, each with its own timeout
 REFUSED: Final = "refused"
@@ -49,7 +49,8 @@ class Courier:
         self._heap: list[tuple[int, int, Due]] = []
         self._queued: set[str] = set()
         self._count = 0
-        self._changed = asyncio.Condition()
+        self._changed = asyncio.Event()
+        self._is_stopping = False
         self._threads = ThreadPoolExecutor(target.parallel, thread_name_prefix="audit-send")
         self.has_spilled = False
 
@@ -58,7 +59,7 @@ class Courier:
         """How many alerts wait here or are under way."""
         return len(self._queued)
 
-    async def take(self, due: Due) -> None:
+    def take(self, due: Due) -> None:
         """Queue a delivery; one that is here already, or finds no room, is left to the store."""
         if due.alert.alert_id in self._queued:
             return
@@ -66,10 +67,10 @@ class Courier:
             self.has_spilled = True
             return
         self._queued.add(due.alert.alert_id)
-        await self._push(due)
+        self._push(due)
 
     async def run(self) -> None:
-        """Deliver until cancelled."""
+        """Deliver until told to stop, or cancelled."""
         try:
             async with asyncio.TaskGroup() as group:
                 for _ in range(self._target.parallel):
@@ -77,13 +78,21 @@ class Courier:
         finally:
             self._threads.shutdown(wait=False, cancel_futures=True)
 
+    def stop(self) -> None:
+        """Begin nothing more; `run` returns once what is under way has ended and is recorded."""
+        self._is_stopping = True
+        self._changed.set()
+
     async def _work(self) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            due = await self._next()
+        while not self._is_stopping:
+            due = self._next()
+            if due is None:
+                await self._change()
+                continue
             began = loop.time()
             await self._deliver(due)
-            if self._target.pace_s:
+            if self._target.pace_s and not self._is_stopping:
                 await asyncio.sleep(max(0.0, began + self._target.pace_s - loop.time()))
 
     async def _deliver(self, due: Due) -> None:
@@ -107,7 +116,7 @@ class Courier:
             self._queued.discard(due.alert.alert_id)
             self._desk.tally.pending(self.name, self.pending)
         else:
-            await self._push(again)
+            self._push(again)
 
     async def _send(self, alert: Alert) -> str | None:
         """Return None if the target took it, else the kind of its refusal. Total: plugins vary."""
@@ -122,24 +131,31 @@ class Courier:
             return None
         return REFUSED if isinstance(failure, TargetUnavailable) else type(failure).__name__
 
-    async def _push(self, due: Due) -> None:
-        async with self._changed:
-            self._count += 1
-            heapq.heappush(self._heap, (due.not_before_ms, self._count, due))
-            self._changed.notify()
+    def _push(self, due: Due) -> None:
+        self._count += 1
+        heapq.heappush(self._heap, (due.not_before_ms, self._count, due))
+        self._changed.set()
         self._desk.tally.pending(self.name, self.pending)
 
-    async def _next(self) -> Due:
-        """Return the next delivery once its time has come."""
-        async with self._changed:
-            while True:
-                wait_s = WAIT_S_MAX
-                if self._heap:
-                    wait_s = (self._heap[0][0] - self._desk.clock.now_ms()) / 1000
-                    if wait_s <= 0:
-                        return heapq.heappop(self._heap)[2]
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._changed.wait(), min(wait_s, WAIT_S_MAX))
+    def _next(self) -> Due | None:
+        """Return the next delivery if its time has come."""
+        if self._heap and self._heap[0][0] <= self._desk.clock.now_ms():
+            return heapq.heappop(self._heap)[2]
+        return None
+
+    async def _change(self) -> None:
+        """Wait until the queue changes or its first delivery is due.
+
+        An event, not a condition: in Python 3.11 a condition that is waited for with a timeout
+        can lose its lock when it is cancelled. Between the look and `clear` nobody else runs.
+        """
+        wait_s = WAIT_S_MAX
+        if self._heap:
+            wait_s = min(wait_s, (self._heap[0][0] - self._desk.clock.now_ms()) / 1000)
+        self._changed.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, wait_s)):
+                await self._changed.wait()
 
 
 def _forget(future: asyncio.Future[None]) -> None:

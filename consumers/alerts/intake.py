@@ -121,7 +121,7 @@ class Intake:
         self._tally.historical.inc(planned.past)
         number = await self._desk.record(*planned.rows)
         for due in planned.due:  # the send is under way while its row waits for company
-            await self._couriers[due.target].take(due)
+            self._couriers[due.target].take(due)
         now_ms = self._desk.clock.now_ms()
         for one in planned.fresh:
             if not is_past(one.alert, now_ms):

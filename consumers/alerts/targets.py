@@ -16,8 +16,9 @@ from consumers.alerts.text import body_of, title_of
 from schemas.alert import Alert, Severity
 from schemas.errors import Misconfigured, TargetUnavailable
 
-CONNECT_S_MAX: Final = 4.0
-READ_S_MAX: Final = 8.0
+# A send can't be interrupted: together they bound how long a stop may have to wait for one.
+CONNECT_S_MAX: Final = 3.0
+READ_S_MAX: Final = 5.0
 # Some services ask for a pause between messages, apprise's own default is 5.5 s; a page must not
 # wait so long behind others. Who is still too fast for a service is refused and tries again.
 PACE_S_MAX: Final = 1.2

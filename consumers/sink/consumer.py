@@ -11,9 +11,10 @@ from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from consumers.sink import group
+from consumers.sink.entry import Place
 from consumers.sink.intent import Position
 from consumers.sink.resume import Ends, resume
-from consumers.sink.writer import Place, Surroundings, Timing, Writer
+from consumers.sink.writer import Surroundings, Timing, Writer
 from runtime.log import event as log_event
 from runtime.topics import translated
 from schemas.errors import Broken, BrokerUnavailable
@@ -141,6 +142,25 @@ class SinkConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         ready = [n for n, w in running if w.is_rereading or w.backlog.bytes_ < share]
         self._around.metrics.held_back.inc(len(running) - len(ready))
         return [TopicPartition(config.records_topic, number) for number in ready]
+
+    def _refuse_to_hang(self) -> None:
+        """Raise what a writer died of; begin anew if it was fenced and no rebalance follows."""
+        now = self._around.clock.monotonic()
+        is_fenced = False
+        for partition, task in self._tasks.items():
+            if not task.done():
+                continue
+            error = task.exception()
+            if error is not None:
+                raise error
+            why = self._writers[partition].stopped
+            if why:
+                self.stopped[partition] = why
+            else:
+                is_fenced = True
+        self._fenced_at = (self._fenced_at or now) if is_fenced else None
+        if self._fenced_at is not None and now - self._fenced_at > FENCED_WAIT_S:
+            raise BrokerUnavailable("fenced, and no rebalance followed: joining the group anew")
 
     async def _take(self, partitions: list[int]) -> None:
         config = self._config

@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from consumers.sink import recovery
+from consumers.sink.entry import Place
 from consumers.sink.intent import Position, decode
-from consumers.sink.writer import Place
 from runtime.clickhouse import Store
 from schemas.errors import Broken
 

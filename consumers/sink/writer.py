@@ -6,10 +6,11 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Final, NamedTuple, Protocol, TypeVar
+from typing import Final, Protocol, TypeVar
 
 from consumers.sink import recovery
 from consumers.sink.batch import Backlog, Batch, Cut, Limits, body
+from consumers.sink.entry import Place, ledger_line, token_of
 from consumers.sink.intent import Position
 from consumers.sink.machine import (
     Action,
@@ -69,15 +70,6 @@ class Commit(Protocol):
     async def __call__(self, position: Position) -> None:
         """Commit. Raises `Fenced` if the partition is another's, `BrokerUnavailable` else."""
         ...
-
-
-class Place(NamedTuple):
-    """Which partition this is, and who writes it; `topic` is the raw topic."""
-
-    topic: str
-    partition: int
-    sink: str
-    generation: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -380,38 +372,3 @@ class Writer:
 
     def _now_s(self) -> int:
         return self._around.clock.now_ms() // 1000
-
-
-def token_of(place: Place, batch: Batch) -> str:
-    """Return the batch's name: the same raw offsets of the same incarnation, the same batch."""
-    origin = f"{batch.position.expected}-{batch.origin_next}"
-    return f"{batch.position.incarnation}:{place.topic}:{place.partition}:{origin}"
-
-
-def ledger_line(place: Place, batch: Batch) -> dict[str, str | int | float]:
-    """Return the batch's row for the table of batches."""
-    return {
-        "incarnation": batch.position.incarnation,
-        "topic": place.topic,
-        "partition": place.partition,
-        "origin_from": batch.position.expected,
-        "origin_next": batch.origin_next,
-        "record_first": batch.position.offset,
-        "record_last": batch.last,
-        "rows_stored": len(batch.accepted),
-        "rows_quarantined": len(batch.rejected),
-        "gaps": batch.gaps,
-        "repeats": batch.repeats,
-        "bytes": batch.bytes_,
-        "token": token_of(place, batch),
-        "content_xxh": int(batch.content(), 16),
-        "recorded_min": _moment(batch.recorded_min_ms),
-        "recorded_max": _moment(batch.recorded_max_ms),
-        "sink": place.sink,
-        "generation": place.generation,
-    }
-
-
-def _moment(timestamp_ms: int) -> str:
-    """Return the time as ClickHouse reads a DateTime64(3): seconds and their thousandths."""
-    return f"{timestamp_ms // 1000}.{timestamp_ms % 1000:03}"

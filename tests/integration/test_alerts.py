@@ -369,3 +369,37 @@ async def test_kills_under_load_lose_no_alert(
     assert set(webhook.ids) == wanted
     assert max(map(webhook.ids.count, wanted)) <= 1 + kills
     assert counted(path) == [30, 30]
+
+
+async def test_a_service_that_is_cancelled_or_stopped_ends_with_kafka_away(store: Store) -> None:
+    def service() -> AlertService:
+        return AlertService(
+            bootstrap="127.0.0.1:9",
+            store=store,
+            targets=parse_targets([SecretStr("json://127.0.0.1:9/x")]),
+            registry=CollectorRegistry(),
+            readiness=Readiness(CONDITIONS),
+        )
+
+    stop = asyncio.Event()
+    stopped = asyncio.create_task(run_alerts(service(), stop))
+    cancelled = asyncio.create_task(run_alerts(service(), asyncio.Event()))
+    await asyncio.sleep(1.2)  # past the moment at which idle workers wake and wait again
+    stop.set()
+    cancelled.cancel()
+    done, _ = await asyncio.wait({stopped, cancelled}, timeout=20)
+    assert done == {stopped, cancelled}
+    assert cancelled.cancelled()
+    assert stopped.exception() is None
+
+
+async def test_a_delivery_under_way_is_recorded_before_an_orderly_end(
+    kafka: str, topic: str, store: Store, webhook: Webhook
+) -> None:
+    webhook.holds.clear()
+    one = alert(topic)
+    async with running(kafka, topic, store, webhook.url):
+        await publish(kafka, topic, one.model_dump_json().encode())
+        await until(lambda: bool(webhook.got))
+        asyncio.get_running_loop().call_later(0.5, webhook.holds.set)
+    assert outcomes(store, one)[-1] == ("target-1:json", 1, "delivered")

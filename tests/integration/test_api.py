@@ -447,7 +447,7 @@ async def test_quarantine_shows_what_is_open_and_its_bytes(ask: Any) -> None:
 
 async def test_replay_is_handed_on(ask: Any) -> None:
     done = await ask().post("/v1/quarantine/replay", json={"reason": "ip_address:invalid"})
-    assert done.json() == {"replayed": 1000, "still_rejected": 0}
+    assert done.json() == {"replayed": 1000, "still_rejected": 0, "next": None}
     away = await ask().post("/v1/quarantine/replay", json={"partition": 9})
     assert (away.status_code, away.json()["detail"]) == (503, "Kafka is away")
     wrong = await ask().post("/v1/quarantine/replay", json={"reson": "x"})

@@ -137,7 +137,7 @@ def test_bytes_that_are_not_text_come_back_from_quarantine(store: Store) -> None
     assert store.query_rows(sql) == [((b"\xff\x00" + b"3").hex().upper(),)]
 
 
-def judge_even(
+def judge_even(  # noqa: PLR0917 - as the replay calls it
     raw: bytes | None,
     key: bytes | None,  # noqa: ARG001
     incarnation: str,

@@ -6,7 +6,7 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.secrets import MASK, mask_details, mask_text
+from schemas.secrets import MASK, mask_details, mask_text, may_hold_secret
 
 PIECES = st.sampled_from(
     [
@@ -70,3 +70,42 @@ def test_what_json_gives_can_be_masked(raw: bytes) -> None:
     except orjson.JSONDecodeError:
         parsed = {"text": raw.decode("latin-1")}
     mask_details({"any": parsed})
+
+
+RAW_KEYS = st.one_of(
+    KEYS,
+    st.sampled_from(
+        ["apiKey", "X-Api-Key2", "pass word", "card - number", "PIN_code", "authTokens", "otp 2",
+         "secretValue", "CC__Number", "setting", "\u212aey", "connectionString", "error_code"]
+    ),
+    st.lists(st.sampled_from(["api", "Key", "token", "s", "_", " ", "2", "Value", "é", "card",
+                              "NUMBER", "hash", "pin"]), max_size=5).map("".join),
+)  # fmt: skip
+RAW_VALUES = st.recursive(
+    st.one_of(LEAVES, RAW_KEYS),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(RAW_KEYS, inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=500)
+@given(st.dictionaries(RAW_KEYS, RAW_VALUES, max_size=4), st.sampled_from([None, 1]))
+def test_what_is_not_suspect_holds_nothing_to_mask(
+    event: dict[str, Any], indent: int | None
+) -> None:
+    try:
+        raw = orjson.dumps(event, option=orjson.OPT_INDENT_2 if indent else None)
+    except TypeError:  # lone surrogates, huge numbers: no JSON of ours
+        return
+    parsed = orjson.loads(raw)
+    if not may_hold_secret(raw):
+        assert mask_details(parsed) is parsed
+        assert all(mask_text(text) is text for text in _texts(parsed))
+
+
+def _texts(value: Any) -> list[str]:
+    if isinstance(value, dict):
+        return [*value, *(text for item in value.values() for text in _texts(item))]
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    return [value] if isinstance(value, str) else []

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+from runtime.jar_download import install
 from runtime.jars import (
     Jar,
     class_path,
@@ -62,6 +63,12 @@ def test_a_jar_with_other_bytes_is_refused_by_name(tmp_path: Path) -> None:
 def test_only_locked_jars_are_on_the_class_path(home: Path) -> None:
     (home / "libs" / "stowaway-1.jar").write_bytes(b"three")
     assert [p.name for p in class_path(home, home / "lock")] == ["a-1.jar", "b-1.jar"]
+
+
+def test_install_removes_jars_of_an_earlier_lock(home: Path) -> None:
+    (home / "libs" / "log4j-0.jar").write_bytes(b"old")
+    assert install(home, home / "lock") == 0
+    assert sorted(p.name for p in (home / "libs").iterdir()) == ["a-1.jar", "b-1.jar"]
 
 
 @pytest.mark.parametrize("damage", ["gone", "short", "no receipt", "bad receipt", "other lock"])

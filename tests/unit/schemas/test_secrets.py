@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from schemas.secrets import DEPTH_MAX, MASK, is_secret_key, mask_details, mask_text
+from schemas import secrets
+from schemas.event import decode
+from schemas.secrets import (
+    DEPTH_MAX,
+    MASK,
+    is_secret_key,
+    mask_details,
+    mask_text,
+    may_hold_secret,
+)
 
 JWT = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgNryP4J3jVmNHl0w5N_XgL0n3I9"
 CARD = "4111111111111111"
@@ -136,3 +145,42 @@ def test_original_is_not_changed() -> None:
 def test_long_run_of_names_takes_linear_time() -> None:
     text = "token_a:" * 30_000
     assert mask_text(text) == text
+
+
+def test_every_secret_key_makes_its_message_suspect() -> None:
+    pairs = {f"{a}{sep}{b}" for a, b in secrets._SECRET_PAIRS for sep in ("_", " ", " - ", "é", "")}
+    tails = ("", "s", "_value", "Hash", " 2", "-new-base64", "é!", "s__2_OLD")
+    for word in secrets._SECRET_WORDS | pairs | {"pass_word", "authToken", "myPassword"}:
+        for key in (f"{head}{word}{tail}" for head in ("", "x_") for tail in tails):
+            for raw in (f'{{"{key}":1}}', f'{{"{key.upper()}" : 1}}', f'{{"name":"{key}"}}'):
+                assert may_hold_secret(raw.encode()) or not is_secret_key(key)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"\\u0070assword":"x"}',
+        b'{"u":"https:\\/\\/u:pw@h"}',
+        b'{"n":4111111111111111}',
+        b'{"field" :\n"api_key","value":"x"}',
+        b'{"note":"x AKIAIOSFODNN7EXAMPLE"}',
+        b'{"note":"token=abcdefgh"}',
+    ],
+)
+def test_what_may_hold_a_secret_is_suspect(raw: bytes) -> None:
+    assert may_hold_secret(raw)
+
+
+def test_a_plain_event_is_not_suspect() -> None:
+    assert not may_hold_secret(
+        b'{"timestamp":"2025-10-11T14:23:15Z","user":"jane.doe@company.com","session_id":"s_1",'
+        b'"action":"api.key.created","user_agent":"Mozilla/5.0 (+http://example.com/bot)",'
+        b'"details":{"error_code":7,"shipping":"x","typing":{"keyboard":1},"at_ms":1760108400000}}'
+    )
+
+
+def test_no_event_that_is_accepted_is_too_deep_to_be_masked() -> None:
+    raw = b'{"timestamp":"2025-10-11T14:23:15Z","user":"u","action":"a.b","details":%b"%b"%b}'
+    for depth in range(1, 252):
+        details = decode(raw % (b'{"a":' * depth, b"plain text", b"}" * depth))["details"]
+        assert mask_details(details) is details
