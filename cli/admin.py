@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from cli.context import EXIT_UNAVAILABLE, ends_well
-from cli.serve import config_option
+from cli.serve import config_option, refuse_unknown
 from cli.terminal import err, out, print_table, visible
 from consumers.migrate import migrate as migrate_store
 from runtime.clickhouse import Store
@@ -24,7 +24,9 @@ from schemas.topics import topic_specs
 @ends_well
 def topics(*, config: Path | None, verify: bool) -> None:
     """Create the topics with the settings that the promises need, or verify those there are."""
-    kafka = load(KafkaSettings, gather(process_environment(), config))
+    given = gather(process_environment(), config)
+    refuse_unknown(given)
+    kafka = load(KafkaSettings, given)
     specs = topic_specs(partitions=kafka.partitions, replication=kafka.replication)
     states = asyncio.run(
         ensure_topics(
@@ -47,7 +49,9 @@ def topics(*, config: Path | None, verify: bool) -> None:
 @ends_well
 def migrate(*, config: Path | None) -> None:
     """Make or change the tables: forward only, each step recorded, safe to run twice."""
-    settings = load(StoreSettings, gather(process_environment(), config))
+    given = gather(process_environment(), config)
+    refuse_unknown(given)
+    settings = load(StoreSettings, given)
     with Store(settings.dsn.get_secret_value(), database=settings.database) as store:
         applied = migrate_store(store)
     rows = [

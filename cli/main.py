@@ -1,6 +1,7 @@
 """The command `audit` and its parts."""
 
 import importlib
+import logging
 from typing import Final, NamedTuple
 
 import click
@@ -56,3 +57,5 @@ class LateGroup(click.Group):
 @click.version_option(package_name="audit-stream")
 def main() -> None:
     """Audit Stream: every acknowledged audit event stored exactly once, provably."""
+    # what libraries log at an error, a command says itself, in one line; services log everything
+    logging.getLogger().addHandler(logging.NullHandler())

@@ -68,15 +68,20 @@ def serve(
     if only_check:
         print_check(service, given)
         return
-    problems = unknown_names(given, OTHER_NAMES)
-    if problems:
-        raise Misconfigured("; ".join(problems))
+    refuse_unknown(given)
     logs = load(LogSettings, given)
     as_json = {"auto": None, "json": True, "text": False}[logs.format]
     configure(service, logs.level, as_json=as_json)
     parent = environment.get(PARENT_FD)
     follow_parent(int(parent) if parent else None)
     sys.exit(run_service(_work(service, given, data, make_topics=make_topics)))
+
+
+def refuse_unknown(given: Given) -> None:
+    """Raise `Misconfigured` for misspelt settings: what they were meant for would be ignored."""
+    problems = unknown_names(given, OTHER_NAMES)
+    if problems:
+        raise Misconfigured("\n".join(problems))
 
 
 def _work(

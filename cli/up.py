@@ -26,7 +26,6 @@ from schemas.errors import Misconfigured
 
 PORTS: Final = ("kafka", "controller", "api", "pipeline-health", "store-health", "sample-health")
 READY_TIMEOUT_S: Final = 90.0
-TOKEN_FILE: Final = "token"  # noqa: S105 - the name of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def up(*, data: Path, sample: bool, port: int | None, kafka_port: int | None) ->
     _refuse_wrong(given, port, kafka_port)
     began = time.monotonic()
     with DataDir(data) as folder:
-        load_token(load(ApiSettings, given).token_file or folder.path / TOKEN_FILE)
+        load_token(load(ApiSettings, given).token_file or folder.path / "token")
         wanted = dict.fromkeys(PORTS) | {"api": port, "kafka": kafka_port}
         layout = Layout(folder.path, folder.ports(wanted))
         ensure_installed()

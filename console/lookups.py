@@ -30,7 +30,7 @@ ALERT_SELECT: Final = """
     toUnixTimestamp64Milli(recorded) AS recorded_ms, toUnixTimestamp64Milli(stored) AS stored_ms
 """
 _REPLAYED: Final = (
-    f"(incarnation, topic, partition, offset) IN (SELECT incarnation, topic, partition, offset "  # noqa: S608 - constants
+    f"(incarnation, topic, partition, offset) IN (SELECT incarnation, topic, partition, offset "
     f"FROM {EVENTS} WHERE replayed = 1)"
 )
 QUARANTINE_SELECT: Final = f"""
@@ -100,7 +100,7 @@ def event_by_place(event_id: str, tenant: str | None) -> Query | None:
 def batch_of(incarnation: str, topic: str, partition: int, offset: int) -> Query:
     """Build the query for the batch that accounted for a raw offset."""
     sql = (
-        "SELECT origin_from, origin_next, rows_stored, "  # noqa: S608 - constants
+        "SELECT origin_from, origin_next, rows_stored, "
         f"toUnixTimestamp64Milli(written_at) AS written_ms FROM {BATCHES} FINAL "
         "WHERE incarnation = {inc:String} AND topic = {topic:String} "
         "AND partition = {partition:UInt32} AND origin_from <= {offset:UInt64} "
@@ -133,7 +133,7 @@ def alerts(asked: AlertSearch, tenant: str | None, now_us: int) -> Query:
         found = _beyond(found, "stored", ">", at.moment_us, str(at.key[0]))
         order = "stored, alert_id"
     sql = (
-        f"SELECT {ALERT_SELECT} FROM {ALERTS} FINAL WHERE {found.where()} "  # noqa: S608 - constants
+        f"SELECT {ALERT_SELECT} FROM {ALERTS} FINAL WHERE {found.where()} "
         f"ORDER BY {order} LIMIT {{rows:UInt32}}"
     )
     return Query(sql, {**found.parameters, "rows": asked.limit + 1})
@@ -142,7 +142,7 @@ def alerts(asked: AlertSearch, tenant: str | None, now_us: int) -> Query:
 def newest_alert() -> Query:
     """Build the query for where a follower starts."""
     sql = (
-        "SELECT toUnixTimestamp64Milli(stored) AS stored_ms, alert_id "  # noqa: S608 - constants
+        "SELECT toUnixTimestamp64Milli(stored) AS stored_ms, alert_id "
         f"FROM {ALERTS} FINAL ORDER BY stored DESC, alert_id DESC LIMIT 1"
     )
     return Query(sql, {})
@@ -151,14 +151,14 @@ def newest_alert() -> Query:
 def alert_by_id(alert_id: str, tenant: str | None) -> Query:
     """Build the query for one alert."""
     found = tenant_of(unbounded(), None, tenant).also("alert_id = {id:String}", id=alert_id)
-    sql = f"SELECT {ALERT_SELECT} FROM {ALERTS} FINAL WHERE {found.where()} LIMIT 1"  # noqa: S608 - constants
+    sql = f"SELECT {ALERT_SELECT} FROM {ALERTS} FINAL WHERE {found.where()} LIMIT 1"
     return Query(sql, found.parameters)
 
 
 def deliveries_of(alert_id: str) -> Query:
     """Build the query for each attempt to deliver an alert, in order."""
     sql = (
-        "SELECT target, attempt, toString(outcome) AS outcome, error, "  # noqa: S608 - constants
+        "SELECT target, attempt, toString(outcome) AS outcome, error, "
         f"toUnixTimestamp64Milli(at) AS at_ms FROM {DELIVERIES} WHERE alert_id = {{id:String}} "
         "ORDER BY target, attempt LIMIT 1 BY target, attempt LIMIT {rows:UInt32}"
     )
@@ -185,7 +185,7 @@ def quarantine(asked: QuarantineSearch, now_us: int) -> Query:
             c_offset=offset,
         )
     sql = (
-        f"SELECT {QUARANTINE_SELECT} FROM {QUARANTINE} WHERE {found.where()} "  # noqa: S608 - constants
+        f"SELECT {QUARANTINE_SELECT} FROM {QUARANTINE} WHERE {found.where()} "
         "ORDER BY recorded DESC, incarnation DESC, partition DESC, offset DESC LIMIT {rows:UInt32}"
     )
     return Query(sql, {**found.parameters, "rows": asked.limit + 1})
@@ -203,7 +203,7 @@ def quarantined_at(place: str) -> Query:
         )
     found = _at(unbounded(), int(placed[1]), int(placed[2]))
     sql = (
-        f"SELECT {QUARANTINE_SELECT}, base64Encode(raw) AS raw64 FROM {QUARANTINE} "  # noqa: S608 - constants
+        f"SELECT {QUARANTINE_SELECT}, base64Encode(raw) AS raw64 FROM {QUARANTINE} "
         f"WHERE {found.where()} ORDER BY recorded DESC LIMIT 1"
     )
     return Query(sql, found.parameters)
@@ -211,7 +211,7 @@ def quarantined_at(place: str) -> Query:
 
 def _events(found: Conditions, order: str) -> Query:
     sql = (
-        f"SELECT {EVENT_SELECT}, base64Encode(raw) AS raw64, versions, replayed FROM {EVENTS} "  # noqa: S608 - constants
+        f"SELECT {EVENT_SELECT}, base64Encode(raw) AS raw64, versions, replayed FROM {EVENTS} "
         f"WHERE {found.where()} ORDER BY {order} LIMIT {{rows:UInt32}}"
     )
     return Query(sql, {**found.parameters, "rows": OTHERS_MAX + 1})

@@ -25,13 +25,13 @@ def store_probes(store: Asks, now_ms: Callable[[], int], versions: Sequence[int]
         return Finding(int(version.split(".", 1)[0]) >= MAJOR_MIN, version)
 
     async def look_migrations() -> Finding:
-        rows = await ask(f"SELECT DISTINCT version FROM {MIGRATIONS}")  # noqa: S608 - a constant
+        rows = await ask(f"SELECT DISTINCT version FROM {MIGRATIONS}")
         missing = sorted(set(versions) - {int(row["version"]) for row in rows})
         return Finding(not missing, f"missing {missing}" if missing else "all applied")
 
     async def look_targets() -> Finding:
         rows = await ask(
-            f"SELECT target, argMax(toString(outcome), (at, attempt)) AS last FROM {DELIVERIES} "  # noqa: S608 - constants
+            f"SELECT target, argMax(toString(outcome), (at, attempt)) AS last FROM {DELIVERIES} "
             f"WHERE at > now64() - INTERVAL {FAILING_MINUTES} MINUTE AND target != '*' "
             "AND error != 'queued' GROUP BY target ORDER BY target LIMIT 100"
         )
@@ -66,7 +66,7 @@ def kafka_probes(
     options = dict(client_options or {})
 
     async def look_broker() -> Finding:
-        ids = await topic_ids(bootstrap, [EVENTS])
+        ids = await topic_ids(bootstrap, [EVENTS], client_options=options)
         return Finding(EVENTS in ids, "answers" if EVENTS in ids else f"answers, without {EVENTS}")
 
     async def look_topics() -> Finding:

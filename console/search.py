@@ -156,7 +156,7 @@ def to_coordinates(found: Conditions, rows: int, period: tuple[int | None, int |
             "occurred < {p_before:DateTime64(6, 'UTC')}", p_before=store_text(before_us)
         )
     sql = (
-        f"SELECT {COORDINATES} FROM {EVENTS} WHERE {found.where()} "  # noqa: S608 - all parameters
+        f"SELECT {COORDINATES} FROM {EVENTS} WHERE {found.where()} "
         f"ORDER BY {ORDER} LIMIT {{rows:UInt32}}"
     )
     return Query(sql, {**found.parameters, "rows": rows})
@@ -168,7 +168,7 @@ def to_wide(chosen: Sequence[Mapping[str, Any]], columns: str) -> Query:
     The rows' places in the sort key come first: the store then opens only where they lie.
     """
     sql = (
-        f"SELECT {columns} FROM {EVENTS} "  # noqa: S608 - no text from outside
+        f"SELECT {columns} FROM {EVENTS} "
         f"PREWHERE (tenant, {_MINUTE}, user) IN "
         "arrayZip({tenants:Array(String)}, {minutes:Array(Int64)}, {users:Array(String)}) "
         "AND offset IN {offsets:Array(UInt64)} "

@@ -140,15 +140,10 @@ class Agent(NamedTuple):
     is_masked: bool
 
 
-class Enriched(NamedTuple):
-    """An event's columns so far, and what detections and scores need beside them."""
-
-    columns: tuple[bytes, ...]  # parts of the line, from its brace on
-    derived: Derived
-    flags: tuple[str, ...]
-    severity: Severity  # of the catalogue, raised by the result
-    occurred_ms: int
-
+# An event's columns so far as parts of its line, from the brace on; what detections see beside the
+# fields; flags; the catalogue's severity, raised by the result; when it occurred, in ms. A plain
+# tuple: a named one takes five times as long to make.
+Enriched = tuple[tuple[bytes, ...], Derived, tuple[str, ...], Severity, int]
 
 _UNLOCATED: Final = Located(b"", NOWHERE, ())
 _NO_AGENT: Final = Agent(b"", "", is_masked=False)
@@ -189,7 +184,7 @@ class Enricher:
         flags = met_flags + place_flags + flags + own_flags
         ahead_ms = occurred_ms - recorded_ms
         if not self._ahead_ms_min <= ahead_ms <= self._ahead_ms_max:
-            flags += ("future" if ahead_ms > 0 else "late",)
+            flags += ("future" if ahead_ms > self._ahead_ms_max else "late",)
         if is_off_hours:
             flags += ("off_hours",)
         if not FIELDS.issuperset(fields):
@@ -211,12 +206,12 @@ class Enricher:
             is_protected,
             "changed" in own,
         )
-        return Enriched(columns, derived, flags, severity, occurred_ms)
+        return columns, derived, flags, severity, occurred_ms
 
     def _read_time(self, text: str) -> Timed:
         moment = parse(text)
         is_off_hours = self._terms.hours.is_off(moment.text)
-        return Timed(to_members({"occurred": moment.text}), moment, is_off_hours)
+        return Timed(f',"occurred":"{moment.text}"'.encode(), moment, is_off_hours)
 
     def _count_unknown(self, fields: Fields) -> int:
         if self._terms.is_strict:

@@ -44,7 +44,8 @@ def install(home: Path, lock: Path = LOCK) -> int:
 
     Idempotent; jars that are there and right stay, those of no lock go. Raises `Misconfigured`
     naming a jar whose bytes are not the locked ones, or a folder that can't be written;
-    `Unavailable` when a jar can't be fetched. Whatever was verified before the error stays and is not fetched again.
+    `Unavailable` when a jar can't be fetched. Whatever was verified before the error stays and is
+    not fetched again.
     """
     jars = read_lock(lock)
     libs = home / "libs"

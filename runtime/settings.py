@@ -226,18 +226,6 @@ class AlertSettings(ServiceSettings):
     """Consumer group of the delivery."""
     targets: Annotated[tuple[SecretStr, ...], NoDecode, Field(max_length=64)] = ()
     """Whom to tell: apprise URLs, separated by white space (a list in a file)."""
-    attempts_window_s: Annotated[int, Field(ge=1, le=30 * DAY_S)] = DAY_S
-    """How long one alert is tried before its delivery is recorded as failed."""
-    page_age_s_max: Annotated[int, Field(ge=1, le=30 * DAY_S)] = DAY_S
-    """Alerts older than this are stored but tell nobody: replays never page."""
-    backoff_initial_ms: Annotated[int, Field(ge=10, le=60_000)] = 1_000
-    """First wait after a failed attempt; it doubles up to backoff_max_ms."""
-    backoff_max_ms: Annotated[int, Field(ge=10, le=3_600_000)] = 300_000
-    """Longest wait between two attempts."""
-    send_timeout_s: Annotated[int, Field(ge=1, le=300)] = 15
-    """One attempt takes no longer."""
-    in_flight_max: Annotated[int, Field(ge=1, le=1_000)] = 16
-    """Attempts at once."""
     health_host: str = "127.0.0.1"
     """Address of /live, /ready and /metrics."""
     health_port: Port = 6068
@@ -247,12 +235,6 @@ class AlertSettings(ServiceSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _is_ordered(self) -> Self:
-        if self.backoff_initial_ms > self.backoff_max_ms:
-            raise ValueError("backoff_initial_ms must not exceed backoff_max_ms")
-        return self
 
 
 class ApiSettings(ServiceSettings):
@@ -266,12 +248,6 @@ class ApiSettings(ServiceSettings):
     """Port to listen on."""
     token_file: Path | None = None
     """File with the access token, readable by its owner alone; made when it is absent."""
-    public_url: Annotated[str, Field(pattern=r"^(https?://[^\s/]+(/[^\s]*)?)?$")] = ""
-    """What links in alerts begin with, when a proxy stands in front."""
-    rows_max: Annotated[int, Field(ge=1, le=100_000)] = 10_000
-    """The most rows one answer holds."""
-    requests_in_flight_max: Annotated[int, Field(ge=1, le=1_000)] = 16
-    """Requests that may wait for the store at once; more are told to come back."""
     health_host: str = "127.0.0.1"
     """Address of /live, /ready and /metrics."""
     health_port: Port = 6069

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from runtime.settings import ALL
+
 ROOT = Path(__file__).parent.parent
 PACKAGES = "schemas detections runtime producers pipeline consumers console cli bench".split()
 MODULES = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
@@ -56,6 +58,18 @@ def test_nothing_is_left_over() -> None:
 def test_ratchets_only_go_down(pattern: str, most: int) -> None:
     found = _source(pattern)
     assert len(found) <= most, found
+
+
+def test_every_setting_has_an_effect() -> None:
+    readers = [*(ROOT / "cli").glob("*.py"), ROOT / "runtime/kafka_client.py"]
+    text = "\n".join(path.read_text() for path in readers)
+    unread = [
+        f"{cls.__name__}.{name}"
+        for cls in ALL
+        for name in cls.model_fields
+        if not re.search(rf"\.{name}\b", text)
+    ]
+    assert unread == []
 
 
 def _tracked() -> list[Path]:

@@ -74,13 +74,13 @@ class Book:
         assert len(alert_ids) <= LOOK_MAX, "look for fewer alerts at once"
         ids = {"ids": list(alert_ids)}
         stored = self._store.query_rows(
-            f"SELECT DISTINCT alert_id FROM {ALERTS} WHERE alert_id IN {{ids:Array(String)}}",  # noqa: S608 - a constant
+            f"SELECT DISTINCT alert_id FROM {ALERTS} WHERE alert_id IN {{ids:Array(String)}}",
             ids,
         )
         if not stored:
             return Known(frozenset(), frozenset())
         handled = self._store.query_rows(
-            f"SELECT DISTINCT alert_id FROM {DELIVERIES} WHERE alert_id IN {{ids:Array(String)}}",  # noqa: S608 - a constant
+            f"SELECT DISTINCT alert_id FROM {DELIVERIES} WHERE alert_id IN {{ids:Array(String)}}",
             ids,
         )
         return Known(frozenset(row[0] for row in stored), frozenset(row[0] for row in handled))
@@ -109,7 +109,7 @@ class Book:
         Only what was once meant for a target: one that is new hears nothing of before its time.
         """
         rows = self._store.query_rows(
-            "SELECT alert_id, target, max(attempt) AS last, argMax(outcome, attempt) AS ended, "  # noqa: S608 - constants
+            "SELECT alert_id, target, max(attempt) AS last, argMax(outcome, attempt) AS ended, "
             f"toUnixTimestamp64Milli(argMax(next_at, attempt)) AS next_ms FROM {DELIVERIES} "
             "WHERE target IN {targets:Array(String)} AND at >= {since:DateTime64(3, 'UTC')} "
             "GROUP BY alert_id, target HAVING ended = 'failed' ORDER BY next_ms "
@@ -135,7 +135,7 @@ class Book:
         columns = ", ".join(_SELECT.get(name, name) for name in names)
         for start in range(0, len(alert_ids), LOOK_MAX):
             rows = self._store.query_rows(
-                f"SELECT {columns} FROM {ALERTS} WHERE alert_id IN {{ids:Array(String)}}",  # noqa: S608 - constants
+                f"SELECT {columns} FROM {ALERTS} WHERE alert_id IN {{ids:Array(String)}}",
                 {"ids": list(alert_ids[start : start + LOOK_MAX])},
             )
             for row in rows:

@@ -78,7 +78,7 @@ def _check_canary(store: Store, deadline_s: int) -> None:
     fresh = _canary(name, deadline_s)
     for _ in range(2):
         store.insert_lines(CANARIES, ("id", "batch_deadline"), fresh, token=f"canary:{name}")
-    query = f"SELECT count() FROM {CANARIES} WHERE id = {{id:String}}"  # noqa: S608 - a constant
+    query = f"SELECT count() FROM {CANARIES} WHERE id = {{id:String}}"
     count = int(store.query_rows(query, {"id": name})[0][0])
     if count != 1:
         raise Misconfigured(

@@ -16,7 +16,7 @@ Key = tuple[str, str, int]  # incarnation, topic, partition
 _EXTENTS: Final = f"""
 SELECT incarnation, partition, max(origin_next), sum(gaps)
 FROM {BATCHES} FINAL WHERE topic = {{topic:String}} GROUP BY incarnation, partition
-"""  # noqa: S608 - a constant
+"""
 _WHERE: Final = """
 WHERE incarnation = {incarnation:String} AND topic = {topic:String}
   AND partition < length({next:Array(UInt64)})
@@ -26,10 +26,10 @@ _STORED: Final = f"""
 SELECT partition, countIf(replayed = 0 AND offset < {{next:Array(UInt64)}}[partition + 1]),
   countIf(replayed = 1), uniqExactIf(offset, replayed = 1)
 FROM {EVENTS} {_WHERE}
-"""  # noqa: S608 - a constant
+"""
 _REJECTED: Final = f"""
 SELECT partition, countIf(offset < {{next:Array(UInt64)}}[partition + 1]) FROM {QUARANTINE} {_WHERE}
-"""  # noqa: S608 - a constant
+"""
 
 
 class Account(NamedTuple):

@@ -136,7 +136,7 @@ class Reconciler:
 def duplicates(store: Store, where: Range) -> int:
     """Count the rows beyond the first with the same coordinates, over both tables."""
     ask: Callable[[str, str], str] = lambda table, own: (  # noqa: E731 - one expression, used twice
-        f"SELECT count() - uniqExact(offset) FROM {table} "  # noqa: S608 - constants
+        f"SELECT count() - uniqExact(offset) FROM {table} "
         "WHERE incarnation = {incarnation:String} AND topic = {topic:String} "
         "AND partition = {partition:UInt16} AND offset >= {low:UInt64} AND offset < {high:UInt64} "
         f"{own}"

@@ -29,7 +29,7 @@ def look(store: Store, topic: str, partition: int, batch: Batch) -> tuple[int, i
     counts = []
     for table, own in ((EVENTS, "AND replayed = 0"), (QUARANTINE, "")):
         rows = store.query_rows(
-            f"SELECT count() FROM {table} {_WHERE} {own} "  # noqa: S608 - constants
+            f"SELECT count() FROM {table} {_WHERE} {own} "
             "AND toYYYYMM(recorded) = {month:UInt32} "
             "AND offset >= {low:UInt64} AND offset < {next:UInt64}",
             {
@@ -47,7 +47,7 @@ def look(store: Store, topic: str, partition: int, batch: Batch) -> tuple[int, i
 def extent(store: Store, incarnation: str, topic: str, partition: int) -> Extent | None:
     """Return where the ledger of one incarnation ends; None if it has no line."""
     rows = store.query_rows(
-        f"SELECT count(), max(origin_next), max(record_last) + 1 FROM {BATCHES} {_WHERE}",  # noqa: S608 - constants
+        f"SELECT count(), max(origin_next), max(record_last) + 1 FROM {BATCHES} {_WHERE}",
         _place(incarnation, topic, partition),
         CONSISTENT,
     )
@@ -58,7 +58,7 @@ def extent(store: Store, incarnation: str, topic: str, partition: int) -> Extent
 def latest_incarnation(store: Store, topic: str, partition: int) -> str:
     """Return the incarnation of the partition's newest line in the ledger; "" without any."""
     rows = store.query_rows(
-        f"SELECT argMax(incarnation, written_at) FROM {BATCHES} "  # noqa: S608 - constants
+        f"SELECT argMax(incarnation, written_at) FROM {BATCHES} "
         "WHERE topic = {topic:String} AND partition = {partition:UInt16}",
         {"topic": topic, "partition": partition},
         CONSISTENT,
@@ -71,7 +71,7 @@ def rows_from(store: Store, incarnation: str, topic: str, partition: int, low: i
     total = 0
     for table, own in ((EVENTS, "AND replayed = 0"), (QUARANTINE, "")):
         rows = store.query_rows(
-            f"SELECT count() FROM {table} {_WHERE} {own} AND offset >= {{low:UInt64}}",  # noqa: S608 - constants
+            f"SELECT count() FROM {table} {_WHERE} {own} AND offset >= {{low:UInt64}}",
             {**_place(incarnation, topic, partition), "low": low},
             CONSISTENT,
         )

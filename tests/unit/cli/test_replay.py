@@ -36,7 +36,7 @@ class Api:
     ],
 )
 def test_replay_goes_on_to_the_end_or_its_limit(
-    total: int, limit: int, looked_at: int, is_cut: bool
+    total: int, limit: int, looked_at: int, *, is_cut: bool
 ) -> None:
     api = Api(total)
     done = _replay(api, {"reason": "team:unknown"}, limit)  # type: ignore[arg-type]
