@@ -1,1 +1,1 @@
-"""The console: search, alerts, quarantine, ledger and doctor, as a REST API."""
+"""Kafka to Kafka: validate, enrich, flag."""

@@ -118,7 +118,7 @@ def migrated(clickhouse: Server) -> Server:
 
 def _event(offset: int, *, deadline_s: int = 60) -> dict[str, Any]:
     return {
-        "batch_deadline": int(time.time()) + deadline_s,  # noqa: TID251 - the server's is meant
+        "batch_deadline": int(time.time()) + deadline_s,
         "tenant": "default",
         "occurred": "2025-10-11 14:23:15.123456",
         "event_id": f"event-{offset}",
