@@ -1,1 +1,1 @@
-"""Kafka to Kafka: validate, enrich, flag."""
+"""The console: search, alerts, quarantine, ledger and doctor, as a REST API."""

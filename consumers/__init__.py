@@ -1,1 +1,1 @@
-"""Kafka to Kafka: validate, enrich, flag."""
+"""Kafka to elsewhere: the sink into the store, and the delivery of alerts."""
