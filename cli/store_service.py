@@ -43,11 +43,13 @@ from runtime.settings import (
     SinkSettings,
     StoreSettings,
 )
+from runtime.store_owner import wait_for_owner
 from schemas.ledger import Ledger
 from schemas.topics import ALERTS, EVENTS, RECORDS, topic_specs
 
 PARTS: Final = ("sink", "alerts", "api")
 STOP_S: Final = 7.0  # within the supervisor's patience
+OWNER_S: Final = 12.0  # what a killed parent left takes at most 8 s to end
 ALERT_KAFKA: Final = ALERT_CONDITIONS[0]
 TOKEN_FILE: Final = "token"  # noqa: S105 - the name of a file
 
@@ -109,6 +111,8 @@ async def _store(settings: StoreSettings) -> Any:  # noqa: ANN401 - an async ite
     )
     try:
         if store.is_embedded:
+            folder = Path(store.name.removeprefix("chdb://"))
+            await asyncio.to_thread(wait_for_owner, folder, OWNER_S)
             await asyncio.to_thread(migrate, store)
         yield store
     finally:

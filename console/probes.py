@@ -8,10 +8,14 @@ from console.doctor import Finding, Probe, skew_probe
 from console.reading import Asks
 from runtime.topics import ensure_topics, topic_ids
 from schemas.tables import DELIVERIES, MIGRATIONS
+from schemas.tables import EVENTS as EVENTS_TABLE
 from schemas.topics import EVENTS, TopicSpec
 
 MAJOR_MIN: Final = 26
 FAILING_MINUTES: Final = 60
+RECENT_MINUTES: Final = 10
+AHEAD_MS_MAX: Final = 10_000
+BEHIND_MS_MAX: Final = 60_000  # a sink that caught up within the minute is no skew
 
 
 def store_probes(store: Asks, now_ms: Callable[[], int], versions: Sequence[int]) -> list[Probe]:
@@ -41,7 +45,26 @@ def store_probes(store: Asks, now_ms: Callable[[], int], versions: Sequence[int]
     async def ask_clock() -> int:
         return int((await ask("SELECT toUnixTimestamp64Milli(now64(3)) AS ms"))[0]["ms"])
 
+    async def look_recorded() -> Finding:
+        rows = await ask(
+            "SELECT count() AS n, min(toUnixTimestamp64Milli(stored) - "
+            f"toUnixTimestamp64Milli(recorded)) AS least FROM {EVENTS_TABLE} "
+            f"WHERE stored > now64() - INTERVAL {RECENT_MINUTES} MINUTE AND replayed = 0"
+        )
+        if not int(rows[0]["n"]):
+            return Finding(is_ok=True, found="nothing stored lately, nothing to compare")
+        least = int(rows[0]["least"])
+        return Finding(
+            -AHEAD_MS_MAX <= least <= BEHIND_MS_MAX, f"stored {least} ms after recorded, at least"
+        )
+
     return [
+        Probe(
+            "clock of the broker",
+            f"{AHEAD_MS_MAX // 1000} s ahead to {BEHIND_MS_MAX // 1000} s behind the store's",
+            "let both machines keep time by NTP; if the sink was behind for long, ask again later",
+            look_recorded,
+        ),
         Probe(
             "ClickHouse",
             f"version {MAJOR_MIN} or newer",
