@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ from prometheus_client import CollectorRegistry
 from cli.judging import build_stage, lookup_paths
 from cli.kafka_access import faust_credentials
 from pipeline.agents import Progress, Routes
-from pipeline.app import GroupTimings, WorkerSettings, serve
+from pipeline.app import SWITCH_S, GroupTimings, WorkerSettings, serve
 from pipeline.lookups import LookupFiles
 from pipeline.metrics import PipelineMetrics
 from pipeline.stage import Stage
@@ -18,9 +19,10 @@ from runtime.broker_wait import Wanted, wait_for_broker
 from runtime.configuration import Given, load
 from runtime.health import Readiness, serve_health
 from runtime.kafka_client import client_options
+from runtime.lifecycle import EXIT_MISCONFIGURED
 from runtime.log import event
 from runtime.settings import KafkaSettings, PipelineSettings
-from schemas.errors import BrokerUnavailable
+from schemas.errors import BrokerUnavailable, Misconfigured
 from schemas.topics import ALERTS, EVENTS, RECORDS, topic_specs
 
 log: Final = logging.getLogger("audit.pipeline")
@@ -35,6 +37,7 @@ async def run_pipeline(given: Given, *, datadir: Path, makes_topics: bool) -> No
     settings, kafka = load(PipelineSettings, given), load(KafkaSettings, given)
     registry = CollectorRegistry()
     readiness = Readiness((KAFKA, WORKER, LOOKUPS))
+    sys.setswitchinterval(SWITCH_S)  # its two threads pass every run on to each other
     async with serve_health(settings.health_host, settings.health_port, readiness, registry):
         files = await asyncio.to_thread(LookupFiles, lookup_paths(settings))
         readiness.meet(LOOKUPS)
@@ -82,6 +85,8 @@ async def _work(
         stop.set()
         await serving
         raise
+    if serving.result() == EXIT_MISCONFIGURED:
+        raise Misconfigured("the worker can't run with these settings: see the line above")
     if serving.result() != 0:
         raise BrokerUnavailable("the worker crashed: nothing is lost, it begins again")
 

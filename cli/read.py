@@ -28,7 +28,7 @@ EVENT_TABLE: Final = {
     "resource": "RESOURCE",
     "ip_address": "IP",
     "risk_score": "RISK",
-    "event_id": "ID",
+    "at": "AT",  # PARTITION:OFFSET, short and exact: what `audit show` takes
 }
 EVENT_CSV: Final = (
     "timestamp",
@@ -66,7 +66,6 @@ ALERT_TABLE: Final = {
     "user": "USER",
     "ip_address": "IP",
     "resource": "RESOURCE",
-    "historical": "PAST",
     "alert_id": "ID",
 }
 QUARANTINE_TABLE: Final = {
@@ -145,10 +144,15 @@ def _print_events(events: Iterator[dict[str, Any]], form: str) -> None:
     elif form == "json":
         print_json(list(events))
     else:
-        rows = [event | {"timestamp": event["timestamp"][:19]} for event in events]
+        rows = [_row(event) for event in events]
         print_table(rows, EVENT_TABLE)
         if not rows:
             err.print("No event matches. Widen --since, or leave an option out.")
+
+
+def _row(event: dict[str, Any]) -> dict[str, Any]:
+    at = f"{event['partition']}:{event['offset']}"
+    return event | {"timestamp": event["timestamp"][:19].replace("T", " "), "at": at}
 
 
 @click.command()
@@ -174,7 +178,7 @@ def show(
     others = shown.get("others") or ()
     if others:
         out.print(f"\n{len(others)} more with this id", style="bold")
-        print_table(others, EVENT_TABLE)
+        print_table([_row(event) for event in others], EVENT_TABLE)
 
 
 def _quoted(text: str) -> str:
@@ -252,7 +256,7 @@ def _alert_line(alert: Mapping[str, Any]) -> str:
 
 
 def _short_times(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    return [{**row, "recorded": str(row["recorded"])[:19]} for row in rows]
+    return [{**row, "recorded": str(row["recorded"])[:19].replace("T", " ")} for row in rows]
 
 
 @click.group()

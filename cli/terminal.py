@@ -12,6 +12,9 @@ from rich.table import Table
 from rich.text import Text
 
 CELL_CHARACTERS_MAX: Final = 60  # a wider cell pushes the others off a usual screen
+YIELDING: Final = frozenset(
+    {"user", "action", "resource", "ip_address", "title", "alert_id", "reason", "hint"}
+)
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 out: Final = Console(highlight=False, soft_wrap=False)
@@ -52,14 +55,19 @@ def defuse(text: str) -> str:
 
 
 def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
-    """Print one row a line; `columns` maps key to heading. On a pipe nothing is clipped."""
+    """Print one row a line; `columns` maps key to heading. On a pipe nothing is clipped.
+
+    On a narrow terminal long names give way first; times, results and counts stay whole.
+    """
     is_terminal = out.is_terminal
+    texts = [[cell(row.get(key)) for key in columns] for row in rows]
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in columns.values():
-        table.add_column(heading, no_wrap=True, overflow="ellipsis")
-    for row in rows:
-        texts = [cell(row.get(key)) for key in columns]
-        table.add_row(*(Text(clip(text) if is_terminal else text) for text in texts))
+    for index, (key, heading) in enumerate(columns.items()):
+        width = max([len(heading), *(len(row[index]) for row in texts)])
+        least = None if key in YIELDING else min(width, CELL_CHARACTERS_MAX)
+        table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=least)
+    for row in texts:
+        table.add_row(*(Text(clip(text) if is_terminal else text) for text in row))
     if is_terminal:
         out.print(table)
     else:

@@ -52,7 +52,8 @@ def parse_lock(text: str) -> tuple[Jar, ...]:
         if match is None:
             raise Misconfigured(f"kafka.lock line {number} is not `group:artifact:version sha256`")
         jars.append(Jar(*match.groups()))
-    names = [jar.file_name for jar in jars]
+    # of one name, or one artifact in two versions: Java takes what comes first on its class path
+    names = [jar.file_name for jar in jars] + [f"{jar.group}:{jar.artifact}" for jar in jars]
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise Misconfigured(f"kafka.lock names {', '.join(twice)} more than once")

@@ -133,13 +133,24 @@ def test_second_start_on_one_folder_is_refused_by_pid(stack: Stack) -> None:
     assert f"in use by pid {stack.pid}" in refused(stack.data)
 
 
-@pytest.mark.parametrize("after_s", [0.3, 1.5, 3.0])
-def test_ctrl_c_while_it_starts_ends_everything(tmp_path: Path, after_s: float) -> None:
+@pytest.mark.parametrize(
+    ("after_s", "number"),
+    [
+        pytest.param(0.0, signal.SIGINT, id="Ctrl-C at once"),
+        pytest.param(1.5, signal.SIGINT, id="Ctrl-C soon"),
+        pytest.param(3.0, signal.SIGINT, id="Ctrl-C late"),
+        pytest.param(2.0, signal.SIGHUP, id="terminal closed"),
+    ],
+)
+def test_end_while_it_starts_leaves_nothing(
+    tmp_path: Path, after_s: float, number: signal.Signals
+) -> None:
     with up(tmp_path / "data") as process:
+        wait("the first sign of it", (tmp_path / "data" / "lock").exists, 20)
         time.sleep(after_s)
         children = psutil.Process(process.pid).children(recursive=True)
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
+        process.send_signal(number)
         said, _ = process.communicate(timeout=10)
     assert "Traceback" not in said
     _gone, alive = psutil.wait_procs(children, timeout=2)

@@ -53,6 +53,11 @@ def test_two_jars_of_one_file_name_are_refused() -> None:
         parse_lock(f"g:a:1 {'0' * 64}\nh:a:1 {'1' * 64}\n")
 
 
+def test_one_artifact_in_two_versions_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="g:a more than once"):
+        parse_lock(f"g:a:1 {'0' * 64}\ng:a:2 {'1' * 64}\n")
+
+
 def test_a_jar_with_other_bytes_is_refused_by_name(tmp_path: Path) -> None:
     locked = jar("a", b"one", tmp_path)
     (tmp_path / "libs" / "a-1.jar").write_bytes(b"evil")
