@@ -88,15 +88,24 @@ def build_api(api: Api) -> App:
     )
 
 
+PARAMETERS_MAX: Final = 32  # there are about half as many
+
+
 def each_once(request: Request) -> None:
     """Refuse a parameter that is given twice: which one counts is anybody's guess."""
     names = [name for name, _ in request.query_params.multi_items()]
+    if len(names) > PARAMETERS_MAX:
+        raise Refused(
+            "bad_parameter", f"over {PARAMETERS_MAX} parameters", cure="leave some of them out"
+        )
+    seen: set[str] = set()
     for name in names:
-        if names.count(name) > 1:
+        if name in seen:
             shown = name if name.isidentifier() else "a parameter"
             raise Refused(
                 "bad_parameter", f"{shown} is given twice", field=shown, cure="give it once"
             )
+        seen.add(name)
 
 
 def api_of(request: Request) -> Api:
@@ -114,7 +123,7 @@ async def list_events(api: Asked, asked: Annotated[Search, Query()]) -> Response
     """Search the events, newest first."""
     now_us = api.clock.now_ms() * 1000
     found = search.page(search.conditions(asked, api.tenant, now_us), asked)
-    rows = await api.reader.events(found, asked.limit + 1, now_us)
+    rows = await api.reader.events(found, asked.limit + 1)
     page = rows[: asked.limit]
     following = None
     if len(rows) > asked.limit:

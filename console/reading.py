@@ -1,7 +1,7 @@
 """Questions to the store, bounded in rows, time and memory, on threads of their own."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -17,14 +17,11 @@ T = TypeVar("T")
 THREADS: Final = 4  # each has a client of its own; two cores answer no more than these at once
 QUERY_S_MAX: Final = 8  # under the request's own bound, so that the answer names the cure
 QUERY_BYTES_MAX: Final = 201_326_592  # 192 MiB of memory for one query
-HOUR_US: Final = 3_600_000_000
-# Newest first, most questions are answered by the last days; looking there first, and further
-# back only for what is still missing, reads a fraction of looking everywhere at once.
-REACHES_US: Final = (HOUR_US, 24 * HOUR_US, 7 * 24 * HOUR_US, 35 * 24 * HOUR_US)
-
 
 Settings = Mapping[str, str | int]
 NO_SETTINGS: Final[Settings] = MappingProxyType({})
+# The rows wanted are the newest: what the store would read ahead of them it reads for nothing.
+IN_ORDER: Final[Settings] = MappingProxyType({"read_in_order_use_buffering": 0})
 # The sort key finds every row, so other indexes only cost; and the few granules that they lie in
 # are shared between threads, which ClickHouse by itself does for many only.
 BY_KEY: Final[Settings] = MappingProxyType(
@@ -100,16 +97,12 @@ class Reader:
                 ) from error
             raise
 
-    async def events(self, found: Conditions, limit: int, now_us: int) -> list[Row]:
+    async def events(self, found: Conditions, limit: int) -> list[Row]:
         """Return up to `limit` event rows, newest first.
 
-        Two steps: which rows, from narrow columns, reach by reach back in time; then those rows.
+        Two steps: which rows, from narrow columns; then all columns of those.
         """
-        chosen: list[Row] = []
-        for reach in reaches(now_us):
-            chosen += await self.rows(to_coordinates(found, limit - len(chosen), reach))
-            if len(chosen) >= limit:
-                break
+        chosen = await self.rows(to_coordinates(found, limit), IN_ORDER)
         if not chosen:
             return []
         wide = await self.rows(to_wide(chosen, EVENT_SELECT), BY_KEY)
@@ -119,15 +112,6 @@ class Reader:
     def close(self) -> None:
         """Wait for running queries and end the threads."""
         self._threads.shutdown(wait=True, cancel_futures=True)
-
-
-def reaches(now_us: int) -> Iterator[tuple[int | None, int | None]]:
-    """Yield half-open periods [from, before) that cover all time once, newest first."""
-    before: int | None = None
-    for reach_us in REACHES_US:
-        yield now_us - reach_us, before
-        before = now_us - reach_us
-    yield None, before
 
 
 def _key(row: Row) -> tuple[str, int, int]:

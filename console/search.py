@@ -98,8 +98,10 @@ _TEXT: Final = (
 )
 # As in the sort key of `events`: were it to change, answers would be as right, only later.
 _MINUTE: Final = "intDiv(toUnixTimestamp64Micro(occurred), 60000000)"
-COORDINATES: Final = f"tenant, {_MINUTE} AS minute, user, incarnation, partition, offset"
-ORDER: Final = "occurred DESC, incarnation DESC, partition DESC, offset DESC"
+COORDINATES: Final = f"{_MINUTE} AS minute, tenant, user, incarnation, partition, offset"
+# A minute is a function of the moment, so it changes nothing here but lets the store read along
+# its sort key, from the end, and stop when it has enough.
+ORDER: Final = "minute DESC, occurred DESC, incarnation DESC, partition DESC, offset DESC"
 
 
 def conditions(search: Search, tenant: str | None, now_us: int) -> Conditions:
@@ -146,15 +148,8 @@ def after(found: Conditions, cursor: Cursor) -> Conditions:
     )
 
 
-def to_coordinates(found: Conditions, rows: int, period: tuple[int | None, int | None]) -> Query:
-    """Build the query for the newest `rows` coordinates in [from, before) microseconds."""
-    from_us, before_us = period
-    if from_us is not None:
-        found = found.also("occurred >= {p_from:DateTime64(6, 'UTC')}", p_from=store_text(from_us))
-    if before_us is not None:
-        found = found.also(
-            "occurred < {p_before:DateTime64(6, 'UTC')}", p_before=store_text(before_us)
-        )
+def to_coordinates(found: Conditions, rows: int) -> Query:
+    """Build the query for the coordinates of the newest `rows`."""
     sql = (
         f"SELECT {COORDINATES} FROM {EVENTS} WHERE {found.where()} "
         f"ORDER BY {ORDER} LIMIT {{rows:UInt32}}"
@@ -169,8 +164,8 @@ def to_wide(chosen: Sequence[Mapping[str, Any]], columns: str) -> Query:
     """
     sql = (
         f"SELECT {columns} FROM {EVENTS} "
-        f"PREWHERE (tenant, {_MINUTE}, user) IN "
-        "arrayZip({tenants:Array(String)}, {minutes:Array(Int64)}, {users:Array(String)}) "
+        f"PREWHERE ({_MINUTE}, tenant, user) IN "
+        "arrayZip({minutes:Array(Int64)}, {tenants:Array(String)}, {users:Array(String)}) "
         "AND offset IN {offsets:Array(UInt64)} "
         "WHERE (incarnation, partition, offset) IN arrayZip("
         "{incarnations:Array(String)}, {partitions:Array(UInt16)}, {offsets:Array(UInt64)})"
@@ -178,8 +173,8 @@ def to_wide(chosen: Sequence[Mapping[str, Any]], columns: str) -> Query:
     return Query(
         sql,
         {
-            "tenants": [row["tenant"] for row in chosen],
             "minutes": [row["minute"] for row in chosen],
+            "tenants": [row["tenant"] for row in chosen],
             "users": [row["user"] for row in chosen],
             "incarnations": [row["incarnation"] for row in chosen],
             "partitions": [row["partition"] for row in chosen],

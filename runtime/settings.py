@@ -163,13 +163,14 @@ class SinkSettings(ServiceSettings):
     """Consumer group of the sinks."""
     rows_max: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
     """A batch is written once it has this many rows."""
-    bytes_max: Annotated[int, Field(ge=4_096, le=512 * MIB)] = 16 * MIB
+    bytes_max: Annotated[int, Field(ge=4_096, le=512 * MIB)] = 12 * MIB
     """… or this many bytes."""
-    age_ms_max: Annotated[int, Field(ge=10, le=600_000)] = 500
-    """… or is this old: most of the time from publish to searchable."""
+    age_ms_max: Annotated[int, Field(ge=10, le=600_000)] = 1_000
+    """… or is this old: most of the time from publish to searchable. Three times that while the
+    sink is seconds behind: fewer batches cost less, and it catches up sooner."""
     deadline_s: Annotated[int, Field(ge=5, le=3_600)] = 60
     """After this long an insert that has not arrived is refused by the store."""
-    memory_bytes_max: Annotated[int, Field(ge=MIB, le=16_384 * MIB)] = 64 * MIB
+    memory_bytes_max: Annotated[int, Field(ge=MIB, le=16_384 * MIB)] = 48 * MIB
     """Records held at once over all partitions; beyond it reading pauses."""
     session_timeout_ms: Annotated[int, Field(ge=1_000, le=300_000)] = 6_000
     """After this long without a sign of life a sink's partitions go to the others."""

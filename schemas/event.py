@@ -183,12 +183,12 @@ def _refuse_repeated_keys(raw: bytes) -> None:
     """Raise `BadEvent` if an object has one key twice: readers differ on which one counts."""
 
     def unique(pairs: list[tuple[str, Any]]) -> Fields:
-        found = dict(pairs)
-        if len(found) != len(pairs):
-            keys = [key for key, _ in pairs]
-            repeated = next(key for key in keys if keys.count(key) > 1)
-            field = repeated if repeated in FIELDS else "details"
-            raise BadEvent(field, "repeated", "send each key once")
+        found: Fields = {}
+        for key, value in pairs:
+            if key in found:
+                field = key if key in FIELDS else "details"
+                raise BadEvent(field, "repeated", "send each key once")
+            found[key] = value
         return found
 
     json.loads(raw, object_pairs_hook=unique)

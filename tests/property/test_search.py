@@ -1,4 +1,4 @@
-"""Laws of search: text is never SQL, cursors come back, periods cover all time once."""
+"""Laws of search: text is never SQL, cursors and moments come back."""
 
 import contextlib
 import ipaddress
@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from console.cursor import ALERT_KEY, EVENT_KEY, Cursor, decode, encode
 from console.moment import microseconds, parse_moment, rfc3339
 from console.problems import Refused
-from console.reading import reaches
 from console.search import Search, address_range, conditions, like, page, to_coordinates
 
 NOW_US = 1_760_300_000_000_000
@@ -25,7 +24,7 @@ def test_text_from_outside_never_reaches_the_sql(
 ) -> None:
     def sql(**asked: str) -> str:
         search = Search(**asked)
-        return to_coordinates(conditions(search, None, NOW_US), 51, (None, None)).sql
+        return to_coordinates(conditions(search, None, NOW_US), 51).sql
 
     def shape(pattern: str) -> str:
         """The same kind of pattern, of one letter."""
@@ -95,16 +94,6 @@ def test_any_text_is_a_moment_or_refused(text: str) -> None:
 def test_a_moment_comes_back(moment: datetime) -> None:
     moment_us = microseconds(moment.replace(tzinfo=UTC))
     assert parse_moment(rfc3339(moment_us), NOW_US, "since") == moment_us
-
-
-@given(moment_us=st.integers(-(2**61), 2**61), now_us=st.integers(0, 2**51))
-def test_the_periods_cover_each_moment_once(moment_us: int, now_us: int) -> None:
-    holding = [
-        (start, end)
-        for start, end in reaches(now_us)
-        if (start is None or moment_us >= start) and (end is None or moment_us < end)
-    ]
-    assert len(holding) == 1
 
 
 def test_a_tenants_token_narrows_every_search() -> None:

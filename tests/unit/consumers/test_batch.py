@@ -3,7 +3,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from consumers.sink.batch import Backlog, Limits, body, month_of
+from consumers.sink.batch import BEHIND_FACTOR, BEHIND_MS, Backlog, Limits, body, month_of
 from consumers.sink.intent import Position
 from schemas.errors import Broken
 from schemas.record import COVERAGE_HEADER, Coverage, encode_coverage
@@ -142,6 +142,24 @@ def test_batch_is_due_when_old_or_full() -> None:
     assert backlog.due_in_ms(LIMITS, 1_700) == 0
     assert backlog.due_in_ms(Limits(1, 10_000, 500), 1_000) == 0
     assert Backlog().due_in_ms(LIMITS, 0) == -1
+
+
+def test_batch_waits_for_company_when_it_is_behind_anyway() -> None:
+    late = backlog_of(record(0, timestamp=1_000), now_ms=1_000 + BEHIND_MS + 1)
+    timely = backlog_of(record(0, timestamp=1_000), now_ms=1_000 + BEHIND_MS)
+
+    assert late.due_in_ms(LIMITS, 1_001 + BEHIND_MS) == BEHIND_FACTOR * LIMITS.age_ms_max
+    assert timely.due_in_ms(LIMITS, 1_000 + BEHIND_MS) == LIMITS.age_ms_max
+
+
+def test_age_is_that_of_the_first_record_that_still_waits() -> None:
+    backlog = backlog_of(record(0), now_ms=1_000)
+    backlog.feed([record(1)], 1_300)
+    assert backlog.due_in_ms(LIMITS, 1_300) == 200
+
+    backlog.cut(START, LIMITS, last=0)
+
+    assert backlog.due_in_ms(LIMITS, 1_300) == 500
 
 
 @pytest.mark.parametrize("value", [None, b"", b"[1]", b"{}"])
