@@ -54,6 +54,16 @@ def migrate(store: Store) -> list[Applied]:
     return [Applied(m.version, m.name, m.checksum, m.version not in found) for m in known]
 
 
+def require_migrated(store: Store) -> None:
+    """Raise `Misconfigured` unless the store has every migration that this code knows.
+
+    Services that only write need no right to change tables.
+    """
+    missing = [m.name for m in migrations() if m.version not in recorded(store)]
+    if missing:
+        raise Misconfigured(f"migrations are missing: {', '.join(missing)}: run `audit migrate`")
+
+
 def migrations() -> list[Migration]:
     """Read the files, in order."""
     folder = resources.files("schemas") / "migrations"

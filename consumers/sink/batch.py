@@ -134,22 +134,26 @@ class Backlog:
 
     def __init__(self) -> None:
         self._waiting: deque[Record] = deque()
-        self._feeds: deque[tuple[int, int]] = deque()  # where each ends, and when it came
+        self._feeds: deque[tuple[int, int, int]] = deque()  # its end, when it came by both clocks
         self._fed = 0
         self.bytes_ = 0
 
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def feed(self, records: Iterable[Record], now_ms: int) -> int:
-        """Take records in the order of their offsets; return the bytes that they hold."""
+    def feed(self, records: Iterable[Record], now_ms: int, wall_ms: int) -> int:
+        """Take records in the order of their offsets; return the bytes that they hold.
+
+        `now_ms` is of a clock that never jumps, as `due_in_ms` has it; `wall_ms` is the one to
+        compare with the broker's times.
+        """
         added = 0
         for record in records:
             added += len(record.value or b"") + RECORD_OVERHEAD_BYTES
             self._waiting.append(record)
             self._fed += 1
         self.bytes_ += added
-        self._feeds.append((self._fed, now_ms))
+        self._feeds.append((self._fed, now_ms, wall_ms))
         return added
 
     def due_in_ms(self, limits: Limits, now_ms: int) -> int:
@@ -161,8 +165,8 @@ class Backlog:
         taken = self._fed - len(self._waiting)
         while self._feeds[0][0] <= taken:
             self._feeds.popleft()
-        fed_ms = self._feeds[0][1]
-        is_behind = fed_ms - self._waiting[0].timestamp > BEHIND_MS
+        _end, fed_ms, wall_ms = self._feeds[0]
+        is_behind = wall_ms - self._waiting[0].timestamp > BEHIND_MS
         age_ms_max = limits.age_ms_max * (BEHIND_FACTOR if is_behind else 1)
         return max(0, fed_ms + age_ms_max - now_ms)
 

@@ -96,6 +96,13 @@ class SinkConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
                 async with translated(config.bootstrap):
                     await self._consumer.stop()
 
+    def waits_for(self, seconds_min: float) -> str:
+        """Say what the writers try in vain for longer than that; '' if all get on."""
+        now_s = self._around.clock.monotonic()
+        found = (writer.waits_for for writer in self._writers.values())
+        whys = {w.why for w in found if w is not None and now_s - w.since_s > seconds_min}
+        return "; ".join(sorted(whys))
+
     async def on_partitions_revoked(self, revoked: Iterable[TopicPartition]) -> None:
         """Finish what is in flight, commit it, and end the writers; never raises."""
         await self._guarded(self._drain([where.partition for where in revoked]))

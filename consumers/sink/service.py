@@ -10,7 +10,7 @@ from typing import Final
 
 from prometheus_client import CollectorRegistry
 
-from consumers.migrate import migrate
+from consumers.migrate import require_migrated
 from consumers.sink.check import check
 from consumers.sink.consumer import SinkConfig, SinkConsumer
 from consumers.sink.metrics import SinkMetrics
@@ -27,7 +27,9 @@ _LOG: Final = logging.getLogger(__name__)
 GROUP: Final = "group"
 STORE: Final = "store"
 PARTITIONS: Final = "partitions"
-CONDITIONS: Final = (STORE, GROUP, PARTITIONS, LEDGER)
+WRITES: Final = "writes"
+CONDITIONS: Final = (STORE, GROUP, PARTITIONS, WRITES, LEDGER)
+WAIT_S_MAX: Final = 5.0  # a passing refusal is no news
 STATUS_EVERY_S: Final = 0.5
 # A store in this process does the work itself: a second insert at once takes no less CPU and a
 # hundred MiB more. With a server one waits while the other is on its way.
@@ -77,9 +79,9 @@ class SinkService:
         )
 
     async def prepare(self) -> None:
-        """Migrate and test the store. Raises `Misconfigured`, or `Unavailable` if it is away."""
+        """Test the store and its tables. Raises `Misconfigured`, or `Unavailable` if it is away."""
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._executor, migrate, self._store)
+        await loop.run_in_executor(self._executor, require_migrated, self._store)
         await loop.run_in_executor(self._executor, self._check)
         self._readiness.meet(STORE)
 
@@ -132,6 +134,11 @@ class SinkService:
                 self._readiness.meet(GROUP)
             else:
                 self._readiness.miss(GROUP, "the group has not assigned partitions yet")
+            waits_for = self._consumer.waits_for(WAIT_S_MAX)
+            if waits_for:
+                self._readiness.miss(WRITES, waits_for, "nothing is lost: mend what it names")
+            else:
+                self._readiness.meet(WRITES)
             stopped = self._consumer.stopped
             if stopped:
                 told = "; ".join(f"partition {number}: {why}" for number, why in stopped.items())

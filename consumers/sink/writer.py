@@ -6,7 +6,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass
-from typing import Final, Protocol, TypeVar
+from typing import Final, NamedTuple, Protocol, TypeVar
 
 from consumers.sink import recovery
 from consumers.sink.batch import Backlog, Batch, Cut, Limits, body
@@ -83,6 +83,13 @@ class Timing:
     backoff: Backoff
 
 
+class Waiting(NamedTuple):
+    """Since when a writer tries in vain, by the clock that never jumps, and for what."""
+
+    since_s: float
+    why: str
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """What a writer stands on; all writers of a sink share it."""
@@ -106,6 +113,7 @@ class Writer:
         self.backlog = Backlog()
         self.state = State()
         self.stopped = ""
+        self.waits_for: Waiting | None = None
         self._resumed = resumed
         self._committed = resumed
         self._timing = timing
@@ -127,7 +135,7 @@ class Writer:
 
     def feed(self, records: list[object]) -> None:
         """Take records in order, as the consumer got them."""
-        self.backlog.feed(records, self._now_ms())  # type: ignore[arg-type]  # aiokafka is untyped
+        self.backlog.feed(records, self._monotonic_ms(), self._now_ms())  # type: ignore[arg-type]  # aiokafka is untyped
         self._fed.set()
 
     async def run(self, why: str = "") -> None:
@@ -170,7 +178,7 @@ class Writer:
     async def _read(self, position: Position) -> Event:
         """Wait for a batch; commit what is proven when there is nothing else to do."""
         while not self._is_closing:
-            wait_ms = self.backlog.due_in_ms(self._timing.limits, self._now_ms())
+            wait_ms = self.backlog.due_in_ms(self._timing.limits, self._monotonic_ms())
             if wait_ms == 0:
                 event = await self._cut(position)
                 if event is not None:
@@ -253,6 +261,7 @@ class Writer:
                 attempt += 1
                 continue
             self._around.metrics.looks.inc()
+            self.waits_for = None
             return Seen(accepted, rejected, asked_s)
 
     async def _write(self, write: Write) -> Event:
@@ -268,6 +277,7 @@ class Writer:
                 if not await self._insert(table, columns, lines, token, write.deadline_s):
                     return Unsure()
         self._failures = 0
+        self.waits_for = None
         self._around.metrics.wrote(write.batch, self._around.clock.monotonic() - started)
         return Written()
 
@@ -326,6 +336,7 @@ class Writer:
                 attempt += 1
                 continue
             self._committed = position
+            self.waits_for = None
             return
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
@@ -343,6 +354,7 @@ class Writer:
                 error=error,
                 partition=self.place.partition,
             )
+        self.waits_for = self.waits_for or Waiting(self._around.clock.monotonic(), str(error))
         await asyncio.sleep(self._timing.backoff.wait_s(attempt, self._around.dice))
 
     async def _wait_fed(self, timeout_s: float | None) -> bool:
@@ -366,6 +378,9 @@ class Writer:
             partition=self.place.partition,
             why=why,
         )
+
+    def _monotonic_ms(self) -> int:
+        return int(self._around.clock.monotonic() * 1000)
 
     def _now_ms(self) -> int:
         return self._around.clock.now_ms()

@@ -117,7 +117,7 @@ def record(kinds: tuple[str, ...], offset: int) -> FakeRecord:
 @cache
 def cut(kinds: tuple[str, ...], position: Position, rows: int) -> Batch | None:
     backlog = Backlog()
-    backlog.feed([record(kinds, offset) for offset in range(position.offset, len(kinds))], 0)
+    backlog.feed([record(kinds, offset) for offset in range(position.offset, len(kinds))], 0, 0)
     plain = Position(position.offset, position.incarnation, position.expected)
     return backlog.cut(plain, Limits(rows, 10**6, 0)).batch
 

@@ -39,7 +39,7 @@ def record(
 
 def backlog_of(*records: FakeRecord, now_ms: int = 0) -> Backlog:
     backlog = Backlog()
-    backlog.feed(records, now_ms)
+    backlog.feed(records, now_ms, now_ms)
     return backlog
 
 
@@ -154,7 +154,7 @@ def test_batch_waits_for_company_when_it_is_behind_anyway() -> None:
 
 def test_age_is_that_of_the_first_record_that_still_waits() -> None:
     backlog = backlog_of(record(0), now_ms=1_000)
-    backlog.feed([record(1)], 1_300)
+    backlog.feed([record(1)], 1_300, 1_300)
     assert backlog.due_in_ms(LIMITS, 1_300) == 200
 
     backlog.cut(START, LIMITS, last=0)
@@ -185,3 +185,9 @@ def test_body_stamps_every_line() -> None:
         body([b'"x":1}', b'"x":2}'], 7)
         == b'{"batch_deadline":7,"x":1}\n{"batch_deadline":7,"x":2}\n'
     )
+
+
+def test_clock_that_jumps_back_holds_up_no_batch() -> None:
+    backlog = Backlog()
+    backlog.feed([record(0)], now_ms=1_000, wall_ms=1_000 - 3_600_000)
+    assert backlog.due_in_ms(LIMITS, 1_000 + LIMITS.age_ms_max) == 0
