@@ -19,7 +19,7 @@ from bench.stack import generator, stack, work_folder
 from cli.client import Client
 from runtime.ports import LOOPBACK
 
-POLL_S: Final = 0.025
+POLL_S: Final = 0.2  # quicker, the questions themselves would be the load
 PROBES_PER_S: Final = 10
 ALERTS_PER_S: Final = 5
 WARM_UP_S: Final = 5  # of load before it counts: the first events meet cold processes

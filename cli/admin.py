@@ -8,13 +8,13 @@ import click
 
 from cli.context import EXIT_UNAVAILABLE, ends_well
 from cli.serve import config_option, refuse_unknown
-from cli.terminal import err, out, print_table, visible
+from cli.terminal import Column, err, out, print_table, visible
 from consumers.migrate import migrate as migrate_store
 from runtime.clickhouse import Store
 from runtime.configuration import gather, load, process_environment
 from runtime.kafka_client import client_options
 from runtime.settings import KafkaSettings, StoreSettings
-from runtime.topics import ensure_topics
+from runtime.topics import TopicState, ensure_topics
 from schemas.topics import topic_specs
 
 
@@ -35,13 +35,22 @@ def topics(*, config: Path | None, verify: bool) -> None:
     )
     faults = [fault for state in states for fault in state.faults]
     for state in states:
-        said = "created" if state.is_created else "as it must be" if state.is_right else "WRONG"
-        out.print(f"{state.name}: {said}, {state.partitions} partitions", markup=False)
+        out.print(_told(state), markup=False, soft_wrap=True)
     for fault in faults:
         told = f"{fault.topic}: {fault.setting} is {fault.have}, must be {fault.want}"
         err.print(visible(told), style="red", markup=False)
     if faults:
         sys.exit(EXIT_UNAVAILABLE)
+
+
+def _told(state: TopicState) -> str:
+    said = "created" if state.is_created else "as it must be" if state.is_right else "WRONG"
+    if state.is_grown and not state.is_created:
+        said += ", grown"
+    told = f"{state.name}: {said}, {state.partitions} partitions"
+    if state.partitions_over:
+        told += f", {state.partitions_over} more than AUDIT_KAFKA_PARTITIONS"
+    return told
 
 
 @click.command()
@@ -58,4 +67,4 @@ def migrate(*, config: Path | None) -> None:
         {"version": a.version, "name": a.name, "state": "applied" if a.is_new else "was there"}
         for a in applied
     ]
-    print_table(rows, {"version": "VERSION", "name": "NAME", "state": "STATE"})
+    print_table(rows, {name: Column(name.upper()) for name in ("version", "name", "state")})

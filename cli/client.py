@@ -1,6 +1,7 @@
 """The REST API as the commands see it: one address, one token, errors in plain words."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -13,10 +14,15 @@ PAGE_ROWS_MAX: Final = 10_000  # what the API gives at most in one page
 READ_TIMEOUT_S: Final = 120.0  # above the API's own bound on a query
 
 Params = Mapping[str, str | int | None]
+Json = Any  # as the API's description has it; the commands trust it
 
 
 class Refused(Exception):
-    """The API said no; the message names the field and the cure."""
+    """The API said no, with that HTTP status; the message names the field and the cure."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status
 
 
 class Client:
@@ -44,11 +50,11 @@ class Client:
         """Close the connection."""
         self._http.close()
 
-    def get(self, path: str, params: Params | None = None) -> Any:  # noqa: ANN401 - JSON
+    def get(self, path: str, params: Params | None = None) -> Json:
         """Return the JSON answer to a GET; parameters that are None are left out."""
         return self._call("GET", path, params=params)
 
-    def post(self, path: str, body: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
+    def post(self, path: str, body: Mapping[str, Any]) -> Json:
         """Return the JSON answer to a POST."""
         return self._call("POST", path, body=body)
 
@@ -65,7 +71,7 @@ class Client:
 
     def _call(
         self, method: str, path: str, params: Params | None = None, body: object = None
-    ) -> Any:  # noqa: ANN401 - JSON
+    ) -> Json:
         given = {k: v for k, v in (params or {}).items() if v is not None}
         try:
             answer = self._http.request(method, path, params=given, json=body)
@@ -80,14 +86,15 @@ class Client:
             ) from error
         if answer.is_success:
             return answer.json()
-        raise Refused(_problem(answer))
+        raise Refused(_problem(answer), answer.status_code)
 
 
 def _problem(answer: httpx.Response) -> str:
     try:
         problem = answer.json()
-        parts = [problem.get("field"), problem.get("detail") or problem.get("title")]
-        said = ": ".join(str(part) for part in parts if part)
+        field, said = problem.get("field"), str(problem.get("detail") or problem.get("title"))
+        if field and not re.match(rf"{re.escape(field)}\b", said):  # once is enough
+            said = f"{field}: {said}"
         cure = problem.get("cure")
     except (json.JSONDecodeError, AttributeError):
         said, cure = f"HTTP {answer.status_code}", None

@@ -18,8 +18,23 @@ EXIT_USAGE: Final = 2
 EXIT_DIFFERENCE: Final = 3  # the ledger does not balance
 DATA_DIR_DEFAULT: Final = ".data"
 
+ROWS_MAX: Final = 1_000_000
+
 P = ParamSpec("P")
 R = TypeVar("R")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def limit_option(default: int) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Add `--limit N`."""
+    return click.option(
+        "--limit",
+        default=default,
+        show_default=True,
+        type=click.IntRange(1, ROWS_MAX),
+        help="At most so many.",
+    )
 
 
 def data_option(command: Callable[P, R]) -> Callable[P, R]:

@@ -12,6 +12,7 @@ from cli.judging import build_stage, lookup_paths
 from cli.kafka_access import faust_credentials
 from pipeline.agents import Progress, Routes
 from pipeline.app import SWITCH_S, GroupTimings, WorkerSettings, serve
+from pipeline.guard import SourceGuard
 from pipeline.lookups import LookupFiles
 from pipeline.metrics import PipelineMetrics
 from pipeline.stage import Stage
@@ -22,6 +23,7 @@ from runtime.kafka_client import client_options
 from runtime.lifecycle import EXIT_MISCONFIGURED
 from runtime.log import event
 from runtime.settings import KafkaSettings, PipelineSettings
+from runtime.topic_look import TopicLook
 from schemas.errors import BrokerUnavailable, Misconfigured
 from schemas.topics import ALERTS, EVENTS, RECORDS, topic_specs
 
@@ -50,20 +52,16 @@ async def run_pipeline(given: Given, *, datadir: Path, makes_topics: bool) -> No
             asyncio.create_task(_reload(files, stage, readiness)),
         ]
         try:
-            await _work(settings, kafka, stage, progress, datadir)
+            await _work(_worker(settings, kafka, datadir, incarnation), kafka, stage, progress)
         finally:
             for task in tasks:
                 task.cancel()
 
 
-async def _work(
-    settings: PipelineSettings,
-    kafka: KafkaSettings,
-    stage: Stage,
-    progress: Progress,
-    datadir: Path,
-) -> None:
-    worker = WorkerSettings(
+def _worker(
+    settings: PipelineSettings, kafka: KafkaSettings, datadir: Path, incarnation: str
+) -> WorkerSettings:
+    return WorkerSettings(
         group=settings.group,
         bootstrap=kafka.bootstrap,
         datadir=datadir,
@@ -74,10 +72,25 @@ async def _work(
         ),
         credentials=faust_credentials(kafka),
         ssl_context=client_options(kafka).get("ssl_context"),
+        incarnation=incarnation,
     )
+
+
+async def _work(
+    worker: WorkerSettings, kafka: KafkaSettings, stage: Stage, progress: Progress
+) -> None:
+    look = TopicLook(kafka.bootstrap, client_options(kafka))
+    guard = SourceGuard(EVENTS, RECORDS, worker.incarnation, look)
     stop = asyncio.Event()
     serving = asyncio.create_task(
-        serve(worker, stage, Routes(EVENTS, RECORDS, ALERTS), progress=progress, stop=stop)
+        serve(
+            worker,
+            stage,
+            Routes(EVENTS, RECORDS, ALERTS),
+            progress=progress,
+            stop=stop,
+            guard=guard,
+        )
     )
     try:
         await asyncio.shield(serving)
@@ -85,6 +98,8 @@ async def _work(
         stop.set()
         await serving
         raise
+    finally:
+        await look.close()
     if serving.result() == EXIT_MISCONFIGURED:
         raise Misconfigured("the worker can't run with these settings: see the line above")
     if serving.result() != 0:
@@ -96,7 +111,12 @@ async def _incarnation(
 ) -> str:
     """Wait for the broker and the topics; return the incarnation of audit.events."""
     specs = topic_specs(partitions=kafka.partitions, replication=kafka.replication)
-    wanted = Wanted((EVENTS, RECORDS, ALERTS), settings.group, specs if makes_topics else ())
+    wanted = Wanted(
+        (EVENTS, RECORDS, ALERTS),
+        settings.group,
+        specs if makes_topics else (),
+        is_records_large=True,
+    )
 
     def missed(what: str) -> None:
         readiness.miss(KAFKA, what, "start Kafka, or correct AUDIT_KAFKA_BOOTSTRAP")

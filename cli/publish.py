@@ -29,6 +29,7 @@ from schemas.errors import AuditError, Misconfigured
 from schemas.topics import EVENTS
 
 EXIT_REFUSED: Final = 1
+FAILURES_TOLD_MAX: Final = 10  # kinds; all are counted
 PLAYER: Final = "player"
 log: Final = logging.getLogger("audit.sample")
 
@@ -53,13 +54,19 @@ def kafka_settings(data: Path) -> KafkaSettings:
     show_default=True,
     help="What the lines are.",
 )
-@click.option("--raw", is_flag=True, help="Publish what is no event too; it is quarantined.")
+@click.option(
+    "--raw",
+    is_flag=True,
+    help="Publish every line as it is, unmasked; what is no event is quarantined.",
+)
 @ends_well
 def publish(*, file: Path, data: Path, source: str, raw: bool) -> None:
     """Publish events from FILE: JSON lines, one object or an array; gzip too; - for stdin.
 
-    Lines that are no event are refused and counted by line; nothing else stops. Exit status 1 if
-    any line was not published.
+    Lines that are no event are refused, each with its line and cure; nothing else stops. Bytes
+    are published as they are: secrets are masked by the pipeline, not in Kafka. With --raw lines
+    that are no event are published too, unmasked as well. Exit status 1 if any line was not
+    published.
     """
     if raw and source != "native":
         raise Misconfigured("--raw publishes bytes as they are: leave out --from")
@@ -116,7 +123,13 @@ def _tell(counts: Counts) -> None:
         f" failed {counts.failed:,}"
     )
     for refusal in counts.refusals:
-        err.print(f"  line {refusal.number}: {visible(refusal.reason)}", markup=False)
+        cure = f" ({refusal.cure})" if refusal.cure else ""
+        told = visible(f"  line {refusal.number}: {refusal.reason}{cure}")
+        err.print(told, markup=False, soft_wrap=True)
+    if more := counts.refused - len(counts.refusals):
+        err.print(f"  and {more:,} more refused")
+    for reason, count in counts.failures.most_common(FAILURES_TOLD_MAX):
+        err.print(visible(f"  {count:,} failed: {reason}"), markup=False, soft_wrap=True)
 
 
 @click.command(hidden=True)

@@ -4,21 +4,35 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
+from rich.cells import cell_len
 from rich.console import Console
-from rich.table import Table
 from rich.text import Text
 
-CELL_CHARACTERS_MAX: Final = 60  # a wider cell pushes the others off a usual screen
-YIELDING: Final = frozenset(
-    {"user", "action", "resource", "ip_address", "title", "alert_id", "reason", "hint"}
+GAP: Final = 2  # spaces between two columns
+HEAD: Final = "bold"
+SEVERITY_STYLES: Final[Mapping[str, str]] = MappingProxyType(
+    {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 )
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 out: Final = Console(highlight=False, soft_wrap=False)
 err: Final = Console(highlight=False, stderr=True)
+
+
+class Column(NamedTuple):
+    """One column of a table. On a narrow terminal it may be clipped to `least` cells.
+
+    Where that is not enough it goes as a whole: the highest `drop` first, 0 never.
+    """
+
+    heading: str
+    least: int | None = None
+    drop: int = 0
+    styles: Mapping[str, str] = MappingProxyType({})
 
 
 def visible(text: str) -> str:
@@ -44,34 +58,83 @@ def cell(value: object) -> str:
     return str(value)
 
 
-def clip(text: str, characters_max: int = CELL_CHARACTERS_MAX) -> str:
-    """Shorten to at most that many characters, the last of them an ellipsis."""
-    return text if len(text) <= characters_max else text[: characters_max - 1] + "…"
-
-
 def defuse(text: str) -> str:
     """Return text that no spreadsheet takes for a formula."""
     return "'" + text if text.startswith(FORMULA_STARTS) else text
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str]) -> None:
-    """Print one row a line; `columns` maps key to heading. On a pipe nothing is clipped.
+def print_table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Mapping[str, Column],
+    *,
+    told: Collection[str] = frozenset(),
+) -> tuple[str, ...]:
+    """Print one row a line and return the keys of the columns that there was no room for.
 
-    On a narrow terminal long names give way first; times, results and counts stay whole.
+    They are named on standard error, but for those in `told`. On a pipe nothing is left out.
     """
-    is_terminal = out.is_terminal
-    texts = [[cell(row.get(key)) for key in columns] for row in rows]
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for index, (key, heading) in enumerate(columns.items()):
-        width = max([len(heading), *(len(row[index]) for row in texts)])
-        least = None if key in YIELDING else min(width, CELL_CHARACTERS_MAX)
-        table.add_column(heading, no_wrap=True, overflow="ellipsis", min_width=least)
-    for row in texts:
-        table.add_row(*(Text(clip(text) if is_terminal else text) for text in row))
-    if is_terminal:
-        out.print(table)
-    else:
-        Console(file=sys.stdout, width=100_000, highlight=False).print(table)
+    if not rows:
+        return ()
+    texts = {key: [cell(row.get(key)) for row in rows] for key in columns}
+    natural = {
+        key: max([cell_len(columns[key].heading), *map(cell_len, texts[key])]) for key in columns
+    }
+    widths = fit(natural, columns, out.width) if out.is_terminal else natural
+    _print_line(widths, {key: columns[key].heading for key in widths}, dict.fromkeys(widths, HEAD))
+    for index in range(len(rows)):
+        line = {key: texts[key][index] for key in widths}
+        _print_line(widths, line, {key: columns[key].styles.get(line[key], "") for key in widths})
+    dropped = tuple(key for key in columns if key not in widths)
+    names = [columns[key].heading for key in dropped if key not in told]
+    if names:
+        err.print(
+            f"No room for {', '.join(names)}: widen the terminal, or see --json.",
+            style="dim",
+            soft_wrap=True,
+        )
+    return dropped
+
+
+def fit(natural: Mapping[str, int], columns: Mapping[str, Column], room: int) -> dict[str, int]:
+    """Return the width of each column that stays. Pure.
+
+    What can be clipped is asked for its least first, then whole columns go; what is left of the
+    room is shared by those that would have more, the narrowest satisfied first.
+    """
+
+    def least(key: str) -> int:
+        clipped = columns[key].least
+        return natural[key] if clipped is None else min(natural[key], clipped)
+
+    kept = list(columns)
+    for key in sorted((key for key in kept if columns[key].drop), key=lambda k: -columns[k].drop):
+        if sum(map(least, kept)) + GAP * (len(kept) - 1) <= room:
+            break
+        kept.remove(key)
+    widths = {key: least(key) for key in kept}
+    spare = room - sum(widths.values()) - GAP * (len(kept) - 1)
+    hungry = sorted((key for key in kept if widths[key] < natural[key]), key=natural.__getitem__)
+    while spare > 0 and hungry:
+        share = spare // len(hungry)
+        given = min(natural[hungry[0]] - widths[hungry[0]], share)
+        widths[hungry[0]] += given
+        spare -= given
+        hungry.pop(0)
+    return widths
+
+
+def _print_line(
+    widths: Mapping[str, int], texts: Mapping[str, str], styles: Mapping[str, str]
+) -> None:
+    line = Text()
+    last = next(reversed(list(widths)), "")
+    for key, width in widths.items():
+        text = Text(texts[key])
+        text.truncate(width, overflow="ellipsis", pad=key != last)
+        text.stylize(styles[key])
+        line.append_text(text).append("" if key == last else " " * GAP)
+    line.rstrip()
+    out.print(line, soft_wrap=True)
 
 
 def print_json(value: object) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import importlib
 import sys
 import time
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ from runtime.data_dir import DataDir
 from runtime.lifecycle import PARENT_FD
 from runtime.ports import LOOPBACK
 from runtime.probe import ready_probe
-from runtime.settings import ALL, ApiSettings
+from runtime.settings import ALL, AlertSettings, ApiSettings
 from runtime.supervisor import BrokerChild, Child, Command, CommandSpec, Supervisor
 from schemas.errors import Misconfigured
 
@@ -78,6 +79,9 @@ def _refuse_wrong(given: Given, port: int | None, kafka_port: int | None) -> Non
         problems.append(f"--port and --kafka-port are both {port}: choose another for one of them")
     if problems:
         raise Misconfigured("\n".join(problems))
+    if targets := load(AlertSettings, given).targets:
+        # only then: what reads them takes long to import
+        importlib.import_module("consumers.alerts.targets").parse_targets(targets)
 
 
 def _children(

@@ -18,7 +18,7 @@ from console.doctor import examine
 from console.gate import REQUEST_S_MAX, App, Gate, host_names
 from console.lookups import AlertSearch, QuarantineSearch
 from console.ports import Ports, Read
-from console.problems import Refused, problem, problem_of
+from console.problems import Refused, problem, problem_of, problem_of_fault
 from console.reading import Reader
 from console.search import Search
 from runtime.clock import Clock, SystemClock
@@ -326,4 +326,4 @@ def problem_of_validation(fault: Mapping[str, Any]) -> Problem:
         return problem(
             "unknown_parameter", f"there is no parameter {name!a}", field=name, cure=cure
         )
-    return problem("bad_parameter", f"{name}: {fault['msg']}", field=name)
+    return problem_of_fault(name, fault)

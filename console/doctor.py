@@ -18,10 +18,11 @@ LAG_MAX: Final = 100_000  # records: five seconds of the fastest load that was m
 
 
 class Finding(NamedTuple):
-    """What a probe saw, in words, and whether that is good."""
+    """What a probe saw, in words, and whether that is good; a note is good, but worth knowing."""
 
     is_ok: bool
     found: str
+    is_note: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,9 +42,10 @@ async def examine(probes: Sequence[Probe], *, seconds_max: float = PROBE_S_MAX) 
 
 
 async def _check(probe: Probe, seconds_max: float) -> Check:
+    is_note = False
     try:
         async with asyncio.timeout(seconds_max):
-            is_ok, found = await probe.look()
+            is_ok, found, is_note = await probe.look()
     except TimeoutError:
         is_ok, found = False, f"no answer within {seconds_max:g} s"
     except AuditError as error:
@@ -53,6 +55,7 @@ async def _check(probe: Probe, seconds_max: float) -> Check:
     return Check(
         name=probe.name,
         ok=is_ok,
+        note=is_note,
         found=found,
         want=probe.want,
         cure=None if is_ok else probe.cure,

@@ -8,6 +8,7 @@ import asyncio
 import ipaddress
 import logging
 from collections.abc import Awaitable, Callable, MutableMapping
+from http import HTTPStatus
 from typing import Any, Final
 
 from console.auth import Credential
@@ -145,7 +146,7 @@ async def answer(fault: Problem, send: Send) -> None:
     """Send a problem as the whole response."""
     body = fault.model_dump_json(exclude_none=True).encode()
     headers = [*_HEADERS, (b"content-length", str(len(body)).encode())]
-    if fault.status == 401:  # noqa: PLR2004 - the protocol's number
+    if fault.status == HTTPStatus.UNAUTHORIZED:
         headers.append((b"www-authenticate", b"Bearer"))
     await send({"type": "http.response.start", "status": fault.status, "headers": headers})
     await send({"type": "http.response.body", "body": body})

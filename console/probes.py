@@ -126,7 +126,7 @@ def target_probe(names: Sequence[str]) -> Probe:
 
     async def look() -> Finding:
         told = ", ".join(names) or "no target: alerts are stored, shown and logged, nobody is paged"
-        return Finding(is_ok=True, found=told)
+        return Finding(is_ok=True, found=told, is_note=not names)
 
     return Probe(
         "alert delivery",

@@ -1,7 +1,8 @@
 """Errors as the API tells them: RFC 9457 problems that name the field and the cure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from schemas.errors import AuditError
 from schemas.views import Problem
@@ -56,6 +57,30 @@ class Refused(AuditError):
         self.detail = detail
         self.field = field
         self.cure = cure
+
+
+# The faults of parameters that people meet, in our words; what is not here is told in pydantic's.
+_FAULTS: Final = {
+    "string_too_short": (
+        "is empty or too short",
+        "give more of it, or leave it out",
+    ),
+    "string_too_long": ("is too long", "give at most {max_length} characters"),
+    "greater_than_equal": ("is too small", "give at least {ge}"),
+    "less_than_equal": ("is too large", "give at most {le}; what is beyond is on the next page"),
+    "int_parsing": ("is not a whole number", "write it in digits"),
+    "literal_error": ("is not one of those there are", "give {expected}"),
+    "missing": ("is missing", "give it"),
+    "json_invalid": ("is not JSON", "send a JSON object"),
+}
+
+
+def problem_of_fault(name: str, fault: Mapping[str, Any]) -> Problem:
+    """Return what to answer to a parameter that pydantic refused; its value is not repeated."""
+    said, cure = _FAULTS.get(fault["type"], (f"is wrong: {fault['msg']}", ""))
+    return problem(
+        "bad_parameter", f"{name} {said}", field=name, cure=cure.format_map(fault.get("ctx", {}))
+    )
 
 
 def problem(kind: str, detail: str, *, field: str | None = None, cure: str = "") -> Problem:

@@ -10,6 +10,7 @@ from detections.words import number_of
 
 RECORDS_MIN: Final = 1_000  # the seed's own example of an export has 1,523
 SIZE_MB_MIN: Final = 100.0
+SIZE_MB_SHOWN_MIN: Final = 0.05  # less would be spelled 0.0
 
 _COUNTS: Final = ("record_count", "records", "row_count", "rows", "count")
 _SIZES: Final = frozenset({*_COUNTS, "file_size_mb", "file_size_bytes"})
@@ -28,7 +29,8 @@ def mass_export(records_min: int = RECORDS_MIN, size_mb_min: float = SIZE_MB_MIN
         if count < records_min and size_mb < size_mb_min:
             return ""
         what = fields.get("resource") or "data"
-        return f"{fields['user']} exported {count:,.0f} records ({size_mb:,.1f} MB) of {what}."
+        much = _spell_size(count, size_mb)
+        return f"{fields['user']} exported {much} of {what}."
 
     return Rule(
         id="mass-export",
@@ -46,6 +48,13 @@ def mass_export(records_min: int = RECORDS_MIN, size_mb_min: float = SIZE_MB_MIN
         examine=examine,
         parameters=f"records_min={records_min} size_mb_min={size_mb_min}",
     )
+
+
+def _spell_size(count: float, size_mb: float) -> str:
+    size = f"{size_mb:,.1f} MB" if size_mb >= SIZE_MB_SHOWN_MIN else ""
+    if not count:
+        return size
+    return f"{count:,.0f} records ({size})" if size else f"{count:,.0f} records"
 
 
 def _first_number(details: dict[str, Any], names: tuple[str, ...]) -> float:

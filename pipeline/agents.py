@@ -14,6 +14,7 @@ import faust
 from faust.types import EventT, StreamT
 
 from pipeline.emit import Emitter
+from pipeline.guard import SourceGuard
 from pipeline.run import Output, Run
 from pipeline.transport import Parcel
 
@@ -105,15 +106,17 @@ class RunSchema(faust.Schema):  # type: ignore[misc]  # faust is untyped here
 class Carrier:
     """One agent's work: stage, deliver, acknowledge."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts that it joins
         self,
         app: faust.App,
         stage: Stage,
         emitter: Emitter,
         routes: Routes,
         progress: Progress,
+        guard: SourceGuard | None = None,
     ) -> None:
         self._app = app
+        self._guard = guard
         self._lanes: dict[int, asyncio.Task[None]] = {}
         self._crash: asyncio.Task[None] | None = None
         self._stage = stage
@@ -142,6 +145,8 @@ class Carrier:
 
     async def _finish(self, event: EventT[Any], parcel: Parcel, output: Output) -> None:
         run = parcel.run
+        if self._guard is not None:
+            await self._guard.confirm()
         sends: list[Coroutine[Any, Any, None]] = []
         if output.alerts:
             sends.append(self._emitter.send_keyed(self._routes.alerts, output.alerts))
@@ -158,16 +163,17 @@ class Carrier:
             self._crash = asyncio.ensure_future(self._app.crash(error))
 
 
-def attach(
+def attach(  # noqa: PLR0913 - the parts that it joins
     app: faust.App,
     stage: Stage,
     *,
     emitter: Emitter,
     routes: Routes,
     progress: Progress,
+    guard: SourceGuard | None = None,
 ) -> None:
     """Give `app` the agent that reads `routes.source` in runs; before the app is started."""
     app.run_topics.add(routes.source)
-    carrier = Carrier(app, stage, emitter, routes, progress)
+    carrier = Carrier(app, stage, emitter, routes, progress, guard)
     topic = app.topic(routes.source, schema=RunSchema())
     app.agent(topic, name=f"carry-{routes.source}", concurrency=1)(carrier.carry)

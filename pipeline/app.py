@@ -19,6 +19,7 @@ from mode import CrashingSupervisor
 
 from pipeline.agents import Place, Progress, Routes, Stage, attach
 from pipeline.emit import BrokerAddress, Emitter
+from pipeline.guard import SourceGuard
 from pipeline.reading import RUN_RECORDS_MAX
 from pipeline.transport import PARTITION_FETCH_BYTES_MAX
 from schemas.errors import AuditError, Misconfigured
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 STOP_S: Final = 3.0  # with the start's grace and the producer's bound a stop stays within 5 s
 START_GRACE_S: Final = 1.0  # a start takes 0.2 s; longer, the broker is away
 SWITCH_S: Final = 0.0005  # two threads pass every run on; 5 ms of waiting for the lock adds up
+METADATA_AGE_MS_MAX: Final = 10_000  # a topic made anew or grown is known after that
 RUNS_QUEUED_MAX: Final = 2  # one ready while one is worked on: a run is up to 4 MiB
 
 
@@ -52,6 +54,7 @@ class WorkerSettings:
     compression: str | None = "zstd"
     credentials: CredentialsT | None = None  # faust.SASLCredentials, SSLCredentials, …
     ssl_context: ssl.SSLContext | None = None
+    incarnation: str = ""  # stands beside each committed offset; "" applies to any topic
 
 
 def build_app(settings: WorkerSettings) -> faust.App:
@@ -68,6 +71,7 @@ def build_app(settings: WorkerSettings) -> faust.App:
         processing_guarantee="at_least_once",
         agent_supervisor=CrashingSupervisor,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_AGE_MS_MAX,
         consumer_max_fetch_size=PARTITION_FETCH_BYTES_MAX,
         broker_max_poll_records=RUN_RECORDS_MAX,
         broker_commit_interval=settings.commit_interval_s,
@@ -84,28 +88,36 @@ def build_app(settings: WorkerSettings) -> faust.App:
         worker_redirect_stdouts=False,
     )
     app.run_topics = set()
+    app.incarnation = settings.incarnation
     return app
 
 
-async def serve(
+async def serve(  # noqa: PLR0913 - the parts that it joins
     settings: WorkerSettings,
     stage: Stage,
     routes: Routes,
     *,
     progress: Progress,
     stop: asyncio.Event,
+    guard: SourceGuard | None = None,
 ) -> int:
-    """Run a worker until `stop` is set or something crashes; return the exit code."""
+    """Run a worker until `stop` is set or something crashes; return the exit code.
+
+    With a `guard` nothing is delivered before it confirmed what the run was read from.
+    """
     security = credentials_to_aiokafka_auth(settings.credentials, settings.ssl_context)
     address = BrokerAddress(settings.bootstrap, dict(security))
     emitter = Emitter(address, compression=settings.compression)
     await emitter.start()
     app = build_app(settings)
     progress.watch(partial(_place, app))
-    attach(app, stage, emitter=emitter, routes=routes, progress=progress)
+    attach(app, stage, emitter=emitter, routes=routes, progress=progress, guard=guard)
+    watching = asyncio.create_task(_watch(app, guard)) if guard is not None else None
     try:
         await _run(app, stop)
     finally:
+        if watching is not None:
+            watching.cancel()
         await _close(app, emitter)
     return _told(app.crash_reason) if app.crashed else 0
 
@@ -135,6 +147,14 @@ def _place(app: faust.App) -> Place:
         # aiokafka asserts that a partition is still ours, in another thread's time
         return Place()
     return Place(is_joined=app.consumer_generation_id > 0, offsets=offsets)
+
+
+async def _watch(app: faust.App, guard: SourceGuard) -> None:
+    """Crash the worker when its topic is another, even if no run ever comes."""
+    try:
+        await guard.watch()
+    except AuditError as error:
+        await app.crash(error)
 
 
 async def _run(app: faust.App, stop: asyncio.Event) -> None:

@@ -14,6 +14,8 @@ from schemas.errors import BrokerUnavailable, Misconfigured
 
 BATCH_BYTES_MAX: Final = 1_000_000  # before compression, below a broker's default of 1 MiB
 REQUEST_BYTES_MAX: Final = 4_194_304  # what audit.records takes in one record
+KNOW_TRIES: Final = 10  # brokers learn of a new partition one after the other
+KNOW_WAIT_S: Final = 0.1
 STOP_S: Final = 1.0  # what is still unsent then was never acknowledged, and is done again
 
 
@@ -77,6 +79,7 @@ class Emitter:
         producer = self._opened()
         async with self._locks[topic, partition]:
             try:
+                await _know(producer, topic, partition)
                 for batch in pack(producer, records):
                     await (await producer.send_batch(batch, topic, partition=partition))
             except KafkaError as error:
@@ -118,6 +121,16 @@ def pack(producer: AIOKafkaProducer, records: Sequence[OutRecord]) -> Iterator[A
     if batch is not None:
         batch.close()
         yield batch
+
+
+async def _know(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
+    """Make sure that the producer knows the partition: it may be newer than its metadata."""
+    for _ in range(KNOW_TRIES):
+        if partition in await producer.partitions_for(topic):
+            return
+        await producer.client.force_metadata_update()
+        await asyncio.sleep(KNOW_WAIT_S)
+    raise BrokerUnavailable(f"{topic} has no partition {partition}: run `audit topics`")
 
 
 def _translated(error: KafkaError, topic: str) -> Exception:

@@ -1,6 +1,5 @@
 """Enrichment: from the fields of an event to the columns that are derived of them. Pure."""
 
-import ipaddress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
@@ -13,13 +12,15 @@ from pipeline.changes import find_changes
 from pipeline.directory import ACTIVE, EMPTY, Directory, Person
 from pipeline.geo import NOWHERE, Geo, NoGeo, Place
 from pipeline.line import to_members
-from pipeline.moment import DAY_MS, Moment, parse, retain_until
+from pipeline.moment import DAY_MS, retain_until
 from pipeline.policy import Policy
 from pipeline.risk import raise_severity
+from schemas.address import parse_address
 from schemas.alert import Severity
 from schemas.catalogue import action_of, category_of, result_of, verb_of
 from schemas.errors import BadEvent
 from schemas.event import FIELDS, Fields
+from schemas.moment import Moment, parse
 from schemas.secrets import mask_details, mask_text, may_hold_secret
 
 TENANTS_CACHED_MAX: Final = 1_024
@@ -231,13 +232,7 @@ class Enricher:
         return Met(to_members(columns), person, tuple(flags))
 
     def _find_place(self, text: str) -> Located:
-        try:
-            # a zone ("fe80::1%eth0") means nothing on another machine
-            address = ipaddress.ip_address(text.partition("%")[0])
-        except ValueError:
-            raise BadEvent("ip_address", "invalid", "send an IPv4 or IPv6 address") from None
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-            address = address.ipv4_mapped
+        address = parse_address(text)
         columns: dict[str, Any] = {"ip_address": str(address)}
         place = self._lookups.geo.locate(address)
         if not place.country and address.is_private:  # asked last: it costs 5 µs

@@ -51,7 +51,8 @@ class Reading:
         if position < floor:
             raise Broken(
                 f"{tp[0]}[{tp[1]}]: the log offers {position}, below the committed"
-                f" {floor}: the topic was made anew or truncated; reset the group's offsets"
+                f" {floor}: the topic was made anew (a restart goes on with it), or truncated"
+                " (then reset the group's offsets)"
             )
         course = self._courses.get(tp)
         if course is None or course.position != position:

@@ -7,6 +7,7 @@ settings whose versions it carries.
 from base64 import b64encode
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from hashlib import sha256
 from typing import Any, Final, NamedTuple
 
 import orjson
@@ -22,12 +23,14 @@ from schemas.alert import Alert, Severity
 from schemas.errors import BadEvent, Broken
 from schemas.event import decode
 from schemas.record import ACCEPTED, COVERAGE_HEADER, REJECTED
-from schemas.topics import RECORDS_MESSAGE_BYTES_MAX
+from schemas.topics import EVENTS_MESSAGE_BYTES_MAX, RECORDS_MESSAGE_BYTES_MAX
 
 PIPELINE_VERSION: Final = 1  # raise it when the same event would give another record
 FINDINGS_MAX: Final = 16  # of one event; a detector that finds more has a fault
 GRADES_CACHED_MAX: Final = 1_024  # severities times results times sets of flags
 LINE_BYTES_MAX: Final = RECORDS_MESSAGE_BYTES_MAX - 65_536  # the rest frames key and headers
+KEPT_BYTES: Final = 65_536  # of a message that no honest publisher can have sent
+KEY_BYTES_MAX: Final = 1_048_576  # with it the longest line of quarantine still fits a record
 
 
 class Where(NamedTuple):
@@ -112,6 +115,8 @@ class Stage:
             kind, line, found = self._judge(raw.value, source, offset, timestamp_ms, key)
             coverage = f"{kind}:{incarnation}:{expected}:{offset}".encode()
             headers = ((COVERAGE_HEADER, coverage),)
+            if key is not None and len(key) > KEY_BYTES_MAX:
+                key = None  # the coverage tells the place; a key only helps tools
             records.append(OutRecord(timestamp_ms, key, line, headers))
             for alert in found:
                 value = alert.model_dump_json().encode()
@@ -195,11 +200,16 @@ class Stage:
         self.tally.rejected += 1
         row: dict[str, Any] = {"reason": bad.reason, **source.columns, "offset": offset}
         row["recorded"] = stamp(recorded_ms)
-        if bad.hint:
-            row["hint"] = bad.hint
-        if raw:
+        hint, kept = bad.hint, raw
+        if raw and len(raw) > EVENTS_MESSAGE_BYTES_MAX:
+            # the broker's bound is on compressed bytes: a message may unfold to gigabytes
+            kept = raw[:KEPT_BYTES]
+            hint = f"kept: first {KEPT_BYTES // 1024} KiB; sha256 {sha256(raw).hexdigest()}"
+        if hint:
+            row["hint"] = hint
+        if raw and kept:
             row["size"] = len(raw)
-            row["raw_base64"] = b64encode(raw).decode()
+            row["raw_base64"] = b64encode(kept).decode()
         return REJECTED, orjson.dumps(row), []
 
 

@@ -14,13 +14,17 @@ Relied on inside Faust 0.15.3 (`tests/unit/pipeline/test_transport_internals.py`
 - `on_buffer_full` takes a partition out of the fetch; with none left `_wait_next_records` sleeps
   a whole second, so runs use the blocking `put` of the agent's bounded queue instead.
 
-Relied on inside aiokafka 0.14: `Fetcher._records` is keyed by partition; `fetched_records` with
+A committed offset carries the incarnation of the topic (Kafka's topic id) as its metadata: it
+means nothing in a topic that was made anew under the same name.
+
+Relied on inside aiokafka 0.14: `commit_offsets` and `fetch_committed_offsets` of the coordinator
+carry metadata; `Fetcher._records` is keyed by partition; `fetched_records` with
 timeout 0 drains it without a suspension; a partition's `position` just before is then exactly
 the offset that the broker was asked for; every rebalance makes a new `Assignment`.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, cast
@@ -29,6 +33,7 @@ import aiokafka
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.coordinator.assignors.roundrobin import RoundRobinPartitionAssignor
 from aiokafka.errors import ConsumerStoppedError
+from aiokafka.structs import OffsetAndMetadata
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP, ConsumerMessage
 
@@ -53,6 +58,21 @@ class Parcel:
     is_delivered: bool = False
 
 
+class LabellingConsumer(aiokafka.AIOKafkaConsumer):  # type: ignore[misc]  # faust is untyped here
+    """aiokafka's consumer, writing beside each committed offset what its topic was then."""
+
+    label_of: Callable[[str], str]
+
+    async def commit(self, offsets: Mapping[TopicPartition, OffsetAndMetadata]) -> None:
+        """Commit; each offset under its topic's label."""
+        await super().commit(
+            {
+                tp: OffsetAndMetadata(at.offset, self.label_of(tp.topic))
+                for tp, at in offsets.items()
+            }
+        )
+
+
 class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # faust is untyped here
     """The thread that owns the aiokafka consumer; turns what it fetched into runs."""
 
@@ -65,7 +85,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
         conf = self.app.conf
         has_tables = bool(self.app.tables.changelog_topics)
         self._assignor = self.app.assignor if has_tables else RoundRobinPartitionAssignor
-        return aiokafka.AIOKafkaConsumer(
+        consumer = LabellingConsumer(
             client_id=conf.broker_client_id,
             group_id=conf.id,
             group_instance_id=conf.consumer_group_instance_id,
@@ -89,6 +109,11 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
             connections_max_idle_ms=conf.consumer_connections_max_idle_ms,
             **driver.credentials_to_aiokafka_auth(conf.broker_credentials, conf.ssl_context),
         )
+        consumer.label_of = self._label_of
+        return consumer
+
+    def _label_of(self, topic: str) -> str:
+        return self.app.incarnation if topic in self.app.run_topics else ""
 
     async def _fetch_records(
         self,
@@ -158,7 +183,7 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
             )
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Seek to the group's offsets, and without one to the start of the log.
+        """Seek to the group's offsets, and without one of this incarnation to the log's start.
 
         Faust calls it after records were fetched and thrown away; aiokafka's own leaves a
         partition without a commit where it stands, which would skip what was thrown away.
@@ -168,16 +193,37 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
 
     async def _seek_to_committed(self) -> Mapping[TP, int | None]:
         consumer = self._ensure_consumer()
-        offsets: Mapping[TP, int | None] = await consumer.seek_to_committed()
+        assigned = list(consumer.assignment())
+        commits = await consumer._coordinator.fetch_committed_offsets(assigned)  # noqa: SLF001
         self.reading.begin(consumer._subscription.subscription.assignment)  # noqa: SLF001
-        for tp, offset in offsets.items():
-            if tp.topic not in self.app.run_topics:
+        offsets: dict[TP, int | None] = {}
+        for tp in assigned:
+            offsets[tp] = offset = self._applicable(tp, commits.get(tp))
+            if tp not in consumer.assignment():
                 continue
             if offset:
-                self.reading.commit(tp, offset)
-            elif tp in consumer.assignment():
-                await consumer.seek_to_beginning(TopicPartition(tp.topic, tp.partition))
+                consumer.seek(tp, offset)
+                if tp.topic in self.app.run_topics:
+                    self.reading.commit(tp, offset)
+            elif tp.topic in self.app.run_topics:
+                await consumer.seek_to_beginning(tp)
         return offsets
+
+    def _applicable(self, tp: TP, at: OffsetAndMetadata | None) -> int | None:
+        """Return the committed offset if it is of this incarnation, or nobody said of which."""
+        if at is None or at.offset < 0:
+            return None
+        if at.metadata in ("", None, self._label_of(tp.topic)):
+            return int(at.offset)
+        self.log.warning(
+            "%s[%s]: the committed offset %s is of %s, the topic before it was made anew:"
+            " reading the new one from its start",
+            tp.topic,
+            tp.partition,
+            at.offset,
+            at.metadata,
+        )
+        return None
 
     async def _commit(self, offsets: Mapping[TP, int]) -> bool:
         is_committed: bool = await super()._commit(offsets)

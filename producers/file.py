@@ -3,6 +3,7 @@
 import gzip
 import io
 import zlib
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
@@ -14,8 +15,10 @@ from producers.cloudtrail import from_cloudtrail
 from producers.event_id import time_ordered_id
 from producers.lane import Outcome, Receipt
 from producers.message import Message, key_of, raw_message, to_message
+from schemas.address import parse_address
 from schemas.errors import BadEvent, Misconfigured
 from schemas.event import decode
+from schemas.moment import parse
 
 LINE_BYTES_MAX: Final = 64 * 1024 * 1024  # a gzipped CloudTrail file is one line of all its events
 LINES_PER_CALL: Final = 1_000
@@ -31,10 +34,11 @@ class Line(NamedTuple):
 
 
 class Refusal(NamedTuple):
-    """Why one line was not published: "field:kind", or the error of the delivery."""
+    """Why one line is not a valid event, "field:kind", and what to do."""
 
     number: int
     reason: str
+    cure: str = ""
 
 
 @dataclass(slots=True)
@@ -45,12 +49,19 @@ class Counts:
     published: int = 0
     refused: int = 0  # not a valid event
     failed: int = 0  # the broker did not confirm it in time
-    refusals: list[Refusal] = field(default_factory=list)  # the first of them, failed ones too
+    refusals: list[Refusal] = field(default_factory=list)  # the first of them
+    failures: Counter[str] = field(default_factory=Counter)  # by the error of the delivery
 
-    def refuse(self, number: int, reason: str) -> None:
-        """Keep the reason, unless there are many already."""
+    def refuse(self, number: int, error: BadEvent) -> None:
+        """Count it; keep the reason, unless there are many already."""
+        self.refused += 1
         if len(self.refusals) < REFUSALS_KEPT_MAX:
-            self.refusals.append(Refusal(number, reason))
+            self.refusals.append(Refusal(number, error.reason, error.hint))
+
+    def fail(self, error: Exception) -> None:
+        """Count it, by its reason."""
+        self.failed += 1
+        self.failures[str(error)] += 1  # at most `LINES_PER_CALL`: it ends with the call
 
 
 class ManyPublisher(Protocol):
@@ -81,13 +92,17 @@ def read_lines(stream: BinaryIO, bytes_max: int = LINE_BYTES_MAX) -> Iterator[Li
 
 def native(raw: bytes) -> Message:
     """Check that the pipeline will take it, and publish the bytes as they are."""
-    return raw_message(raw, key_of(decode(raw)))
+    fields = decode(raw)
+    parse(fields["timestamp"])
+    if (address := fields.get("ip_address")) is not None:
+        parse_address(address)
+    return raw_message(raw, key_of(fields))
 
 
 def as_is(raw: bytes) -> Message:
     """Publish whatever it is; what is not an event is quarantined by the pipeline."""
     try:
-        return native(raw)
+        return raw_message(raw, key_of(decode(raw)))
     except BadEvent:
         return raw_message(raw)
 
@@ -130,8 +145,7 @@ async def _published(
             try:
                 message = prepare(line.raw)
             except BadEvent as error:
-                counts.refused += 1
-                counts.refuse(line.number, error.reason)
+                counts.refuse(line.number, error)
                 continue
             numbers.append(line.number)
             messages.append((message.value, message.key))
@@ -140,11 +154,9 @@ async def _published(
             if isinstance(outcome, Receipt):
                 counts.published += 1
             elif isinstance(outcome, BadEvent):
-                counts.refused += 1
-                counts.refuse(number, outcome.reason)
+                counts.refuse(number, outcome)
             else:
-                counts.failed += 1
-                counts.refuse(number, str(outcome))
+                counts.fail(outcome)
         yield
 
 

@@ -7,12 +7,9 @@ from typing import Any, Final, Protocol
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import (
-    InvalidProducerEpoch,
     KafkaError,
     MessageSizeTooLargeError,
-    OutOfOrderSequenceNumber,
     ProducerClosed,
-    ProducerFenced,
     RecordListTooLargeError,
 )
 
@@ -25,12 +22,6 @@ COMPRESSION: Final = "zstd"  # a third of the CPU of the client's lz4, and a thi
 CONNECT_TIMEOUT_S: Final = 10.0
 CLOSE_TIMEOUT_S: Final = 5.0
 _REQUEST_TIMEOUT_MS: Final = 20_000  # one try; the client itself tries on until it succeeds
-_BEYOND_USE: Final = (
-    OutOfOrderSequenceNumber,
-    InvalidProducerEpoch,
-    ProducerFenced,
-    ProducerClosed,
-)
 
 
 class Batch(Protocol):
@@ -100,14 +91,19 @@ class KafkaLink:
         """Deliver, however long that takes. Returns the first offset and the append time, ms.
 
         One call a partition at a time. Raises `BadEvent` if the broker finds a lone event too
-        large, else as `connect`; the batch may then have been written or not.
+        large, else as `connect`; the batch may then have been written or not. What passes, such
+        as a broker that is away, is no error here: the client tries on, with the same numbers, so
+        that nothing is written twice. After an error it can't, and neither may we: of another
+        producer the broker takes the same batch again.
         """
-        assert self._producer is not None, "send before connect"
+        producer = self._producer
+        assert producer is not None, "send before connect"
         try:
-            future = await self._producer.send_batch(batch, self._topic, partition=partition)
+            future = await producer.send_batch(batch, self._topic, partition=partition)
             metadata = await future
         except (KafkaError, OSError, TimeoutError) as error:
-            self._is_broken = self._is_broken or isinstance(error, _BEYOND_USE)
+            # the batch's numbers are spent: the broker would refuse the next batch for the gap
+            self._is_broken = self._is_broken or producer is self._producer
             if isinstance(error, MessageSizeTooLargeError | RecordListTooLargeError):
                 raise self._too_large(batch) from error
             raise self._translate(error) from error
@@ -136,7 +132,9 @@ async def _stop(producer: AIOKafkaProducer) -> None:
     with contextlib.suppress(KafkaError, OSError, TimeoutError):
         await asyncio.wait_for(producer.stop(), CLOSE_TIMEOUT_S)
         return
-    sender = producer._sender  # noqa: SLF001 - the client has no way to stop without flushing
+    # the client has no way to stop without flushing, and lets those who wait for a batch wait on
+    sender, batches = producer._sender, producer._message_accumulator  # noqa: SLF001
+    batches.fail_all(ProducerClosed())
     if sender.sender_task is not None:
         sender.sender_task.cancel()
     with contextlib.suppress(KafkaError, OSError, TimeoutError):

@@ -81,9 +81,14 @@ class Publisher:
     ) -> Receipt | None:
         """Publish one event, secrets masked. Returns when the broker has it.
 
-        Raises `BadEvent`; `BrokerUnavailable` when the deadline passes: the event was not sent,
-        or it was and may still arrive; publish it again with the same event_id. With
-        `must_log=False` returns None at once, never waits and never raises but `BadEvent`.
+        Raises `BadEvent`; `BrokerUnavailable` when the deadline passes, or at once when the broker
+        gives an error that says no more than that (such as UnknownError, of a disk that fails);
+        `Misconfigured`. After the last two the event was not written, or it was or still will be:
+        publish it again with the same event_id, by which two rows of it are known as one. We
+        don't do so ourselves, for who was told of no error would find it twice. Cancelling means
+        the same: what was not sent yet is taken back, what was may still arrive.
+
+        With `must_log=False` returns None at once, never waits and never raises but `BadEvent`.
         """
         message = self._prepare(event)
         return await self._publish(message, must_log=must_log, deadline_s=deadline_s)

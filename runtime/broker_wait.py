@@ -12,9 +12,9 @@ from typing import Final
 from runtime.kafka_client import client_options
 from runtime.retry import Backoff, retry_unavailable
 from runtime.settings import KafkaSettings
-from runtime.topics import ensure_topics, find_coordinator, topic_ids
+from runtime.topics import check_partitions, ensure_topics, find_coordinator, see_topics
 from schemas.errors import BrokerUnavailable
-from schemas.topics import TopicSpec
+from schemas.topics import EVENTS, RECORDS, TopicSpec
 
 CONNECT_TIMEOUT_S: Final = 2.0
 BACKOFF: Final = Backoff(0.1, 2.0)
@@ -22,11 +22,15 @@ BACKOFF: Final = Backoff(0.1, 2.0)
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What must be there: topics, and a group's coordinator; `made` are created where absent."""
+    """What must be there: topics, and a group's coordinator; `made` are created where absent.
+
+    `is_records_large` asks that audit.records has each partition of audit.events.
+    """
 
     topics: Sequence[str]
     group: str | None = None
     made: Sequence[TopicSpec] = ()
+    is_records_large: bool = False
 
 
 async def wait_for_broker(
@@ -52,13 +56,15 @@ async def _ask(kafka: KafkaSettings, wanted: Wanted) -> dict[str, str]:
     options = client_options(kafka)
     if wanted.made:
         await ensure_topics(kafka.bootstrap, wanted.made, client_options=options)
-    ids = await topic_ids(kafka.bootstrap, wanted.topics, client_options=options)
-    missing = sorted(set(wanted.topics) - ids.keys())
+    found = await see_topics(kafka.bootstrap, wanted.topics, client_options=options)
+    missing = sorted(set(wanted.topics) - found.keys())
     if missing:
         raise BrokerUnavailable(f"no topic {', '.join(missing)}: run `audit topics`")
+    if wanted.is_records_large:
+        check_partitions(found, EVENTS, RECORDS)
     if wanted.group is not None:
         await find_coordinator(kafka.bootstrap, wanted.group, client_options=options)
-    return ids
+    return {name: topic.topic_id for name, topic in found.items()}
 
 
 async def _knock(bootstrap: str) -> None:

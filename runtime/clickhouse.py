@@ -7,12 +7,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Self
-from urllib.parse import SplitResult, unquote, urlsplit
 
 import clickhouse_connect
 from clickhouse_connect.driver.client import Client
 from clickhouse_connect.driver.exceptions import ClickHouseError
 
+from runtime.store_address import StoreAddress, parse_dsn
 from schemas.errors import AuditError, Broken, Misconfigured, StoreUnavailable
 from schemas.tables import DATABASE
 
@@ -111,15 +111,13 @@ class Store:
     def __init__(
         self, dsn: str, *, database: str = DATABASE, timeout_s: float = 30.0, threads_max: int = 2
     ) -> None:
-        """Parse the DSN; the first call connects. `timeout_s` bounds one exchange over HTTP."""
-        self._address = urlsplit(dsn)
-        if self._address.scheme not in ("chdb", "clickhouse", "clickhouses"):
-            raise Misconfigured(
-                "the store's DSN must begin with chdb://, clickhouse:// or clickhouses://"
-            )
-        self.is_embedded: Final = self._address.scheme == "chdb"
-        named = "" if self.is_embedded else self._address.path.strip("/")
-        self.database: Final = named or database
+        """Check the DSN, as `parse_dsn` does; the first call connects.
+
+        `timeout_s` bounds one exchange over HTTP.
+        """
+        self._address = parse_dsn(dsn)
+        self.is_embedded: Final = self._address.is_embedded
+        self.database: Final = self._address.database or database
         self._timeout_s = timeout_s
         self._threads_max = threads_max
         self._local = threading.local()
@@ -139,7 +137,9 @@ class Store:
         """Where the store is, without user and password."""
         if self.is_embedded:
             return f"chdb://{self._address.path}"
-        return f"{self._address.scheme}://{self._address.hostname}:{self._address.port}/{self.database}"
+        address = self._address
+        host = f"[{address.host}]" if ":" in address.host else address.host
+        return f"{address.scheme}://{host}:{address.port}/{self.database}"
 
     def query(
         self,
@@ -280,14 +280,13 @@ def _is_locked(status: Path) -> bool:
     return False
 
 
-def _server(address: SplitResult) -> dict[str, Any]:
-    is_secure = address.scheme == "clickhouses"
+def _server(address: StoreAddress) -> dict[str, Any]:
     return {
-        "interface": "https" if is_secure else "http",
-        "host": address.hostname or "localhost",
-        "port": address.port or (8443 if is_secure else 8123),
-        "username": unquote(address.username or "default"),
-        "password": unquote(address.password or ""),
+        "interface": "https" if address.scheme == "clickhouses" else "http",
+        "host": address.host,
+        "port": address.port,
+        "username": address.user,
+        "password": address.password,
     }
 
 

@@ -16,6 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
 from runtime.metrics import ProcessMetrics
 from runtime.ports import require_free
@@ -25,6 +26,8 @@ START_TIMEOUT_S: Final = 10.0
 STOP_TIMEOUT_S: Final = 2.0
 POLL_S: Final = 0.01
 CONNECTIONS_MAX: Final = 32
+REQUEST_TIMEOUT_S: Final = 5.0  # uvicorn has none: half a request would hold its place for ever
+KEEP_ALIVE_S: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +128,8 @@ async def serve_app(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
     listener = _listen(host, port)
     config = uvicorn.Config(
         app,
+        http=_Impatient,
+        timeout_keep_alive=KEEP_ALIVE_S,
         log_config=None,
         access_log=False,
         server_header=False,
@@ -143,6 +148,43 @@ async def serve_app(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
     finally:
         server.should_exit = True
         await task
+
+
+class _Impatient(H11Protocol):
+    """Closes a connection whose request is not here, header and body, in `REQUEST_TIMEOUT_S`.
+
+    Bytes that trickle in win no time. For requests that fit into a few packets.
+    """
+
+    _overdue: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for the first request."""
+        super().connection_made(transport)
+        self._watch()
+
+    def data_received(self, data: bytes) -> None:
+        """Stop waiting once the request is whole, and begin when the next one does."""
+        super().data_received(data)
+        self._watch()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Stop waiting."""
+        super().connection_lost(exc)
+        self._relax()
+
+    def _watch(self) -> None:
+        cycle: RequestResponseCycle | None = self.cycle  # none before the first request
+        is_whole = cycle is not None and not cycle.response_complete and not cycle.more_body
+        if is_whole or self.transport.is_closing():
+            self._relax()
+        elif self._overdue is None:
+            self._overdue = self.loop.call_later(REQUEST_TIMEOUT_S, self.transport.abort)
+
+    def _relax(self) -> None:
+        if self._overdue is not None:
+            self._overdue.cancel()
+            self._overdue = None
 
 
 class _Server(uvicorn.Server):

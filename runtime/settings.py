@@ -15,6 +15,9 @@ from pydantic_settings import (
     SettingsConfigDict,
 )
 
+from runtime.store_address import parse_dsn
+from schemas.errors import Misconfigured
+
 DAY_S: Final = 86_400
 MIB: Final = 1 << 20
 Port = Annotated[int, Field(ge=1, le=65_535)]
@@ -165,7 +168,7 @@ class SinkSettings(ServiceSettings):
     """A batch is written once it has this many rows."""
     bytes_max: Annotated[int, Field(ge=4_096, le=512 * MIB)] = 12 * MIB
     """… or this many bytes."""
-    age_ms_max: Annotated[int, Field(ge=10, le=600_000)] = 1_000
+    age_ms_max: Annotated[int, Field(ge=10, le=600_000)] = 600
     """… or is this old: most of the time from publish to searchable. Three times that while the
     sink is seconds behind: fewer batches cost less, and it catches up sooner."""
     deadline_s: Annotated[int, Field(ge=5, le=3_600)] = 60
@@ -212,9 +215,11 @@ class StoreSettings(ServiceSettings):
 
     @field_validator("dsn")
     @classmethod
-    def _has_known_scheme(cls, dsn: SecretStr) -> SecretStr:
-        if not dsn.get_secret_value().startswith(("chdb:///", "clickhouse://", "clickhouses://")):
-            raise ValueError("must begin with chdb:///, clickhouse:// or clickhouses://")
+    def _is_whole(cls, dsn: SecretStr) -> SecretStr:
+        try:
+            parse_dsn(dsn.get_secret_value())
+        except Misconfigured as error:  # what pydantic collects is told with the setting's name
+            raise ValueError(str(error).removeprefix("AUDIT_STORE_DSN: ")) from error
         return dsn
 
 

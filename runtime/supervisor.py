@@ -212,7 +212,7 @@ class _Kept:
     child: Child
     first_ready: asyncio.Event = field(default_factory=asyncio.Event)
     failures: int = 0
-    restarts: int = 0
+    is_tended: bool = True
 
 
 class Supervisor:
@@ -239,11 +239,6 @@ class Supervisor:
         self._stop_total_s = stop_total_s
         self._rng = rng or Random()  # noqa: S311 - scatters waits, guards nothing
         self._stop = asyncio.Event()
-
-    @property
-    def restart_counts(self) -> dict[str, int]:
-        """How often each child was started again."""
-        return {kept.child.name: kept.restarts for kept in self._kept}
 
     def request_stop(self) -> None:
         """Begin the orderly stop; asked again, kill everything at once. For signal handlers."""
@@ -292,27 +287,41 @@ class Supervisor:
         child = kept.child
         while True:
             started = time.monotonic()
+            why, error = "", None
             try:
                 await self._start(kept)
                 kept.first_ready.set()
                 while child.is_alive:
-                    child.tend()
+                    self._tend(kept)
                     if time.monotonic() - started > HEALTHY_S:
                         kept.failures = 0
                     await asyncio.sleep(POLL_S)
                 why = f"{child.name} ended{_as_code(child.exit_code)}"
-            except AuditError as error:
+            except AuditError as fault:
+                error = fault
+            except OSError as fault:
+                error = _as_unavailable(child, fault, "starting it")
+            if error is not None:
                 if not kept.first_ready.is_set() and _is_final(error, kept.failures):
-                    raise
+                    raise error
                 why = str(error)
             wait_s = self._restarts.ceiling_s(kept.failures) * self._rng.uniform(0.5, 1.0)
             kept.failures += 1
-            kept.restarts += 1
             what, _, last_words = why.partition(":\n")
             self._announce(f"{what}; starting it again in {wait_s:.1f} s")
             if last_words:
                 self._announce(last_words)
             await asyncio.sleep(wait_s)
+
+    def _tend(self, kept: _Kept) -> None:
+        """Tend a child that is well; that its log can't be turned over is told once."""
+        try:
+            kept.child.tend()
+            kept.is_tended = True
+        except OSError as error:
+            if kept.is_tended:
+                self._announce(str(_as_unavailable(kept.child, error, "its log")))
+            kept.is_tended = False
 
     async def _start(self, kept: _Kept) -> None:
         """Start once and wait until ready. Raises with the child's last words."""
@@ -357,6 +366,14 @@ async def _ends(child: Child, until: float) -> bool:
             return False
         await asyncio.sleep(POLL_S / 2)
     return True
+
+
+def _as_unavailable(child: Child, fault: OSError, what: str) -> AuditError:
+    path = f" ({fault.filename})" if fault.filename else ""
+    reason = fault.strerror or type(fault).__name__
+    error = Unavailable(f"{child.name}: {what} failed{path}: {reason}")
+    error.__cause__ = fault
+    return error
 
 
 def _is_final(error: AuditError, failures: int) -> bool:

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from aiokafka.errors import (
     AuthenticationFailedError,
@@ -16,6 +16,7 @@ from aiokafka.errors import (
     GroupAuthorizationFailedError,
     IllegalSaslStateError,
     IncompatibleBrokerVersion,
+    InvalidPartitionsError,
     KafkaError,
     SaslAuthenticationFailed,
     TopicAlreadyExistsError,
@@ -28,7 +29,7 @@ from aiokafka.errors import (
 
 from runtime.kafka_metadata import TopicIdRequest
 from schemas.errors import BrokerUnavailable, Misconfigured
-from schemas.topics import TopicSpec
+from schemas.topics import EVENTS, RECORDS, TopicSpec
 
 REQUEST_TIMEOUT_MS: Final = 15_000
 VISIBLE_TIMEOUT_S: Final = 15.0  # a topic is made at once, and known to every broker soon after
@@ -62,14 +63,28 @@ class TopicFault:
 
 
 @dataclass(frozen=True, slots=True)
+class TopicSeen:
+    """A topic as the broker's metadata has it."""
+
+    topic_id: str
+    partitions: int
+    replication: int
+
+
+@dataclass(frozen=True, slots=True)
 class TopicState:
-    """A topic as it was found; `topic_id` is "" and there is one fault when it does not exist."""
+    """A topic as it was found; `topic_id` is "" and there is one fault when it does not exist.
+
+    `partitions_over` is how many partitions it has more than its spec: no fault.
+    """
 
     name: str
     topic_id: str
     partitions: int
     is_created: bool
     faults: tuple[TopicFault, ...]
+    partitions_over: int = 0
+    is_grown: bool = False
 
     @property
     def is_right(self) -> bool:
@@ -86,25 +101,43 @@ async def ensure_topics(
 ) -> list[TopicState]:
     """Create what is missing, and report on each topic in the order of `specs`.
 
-    Never alters a topic that exists: each wrong setting is a fault of its state. Idempotent, and
-    safe beside another that does the same. Raises `BrokerUnavailable`; `Misconfigured` when the
+    Never alters a topic that exists: each wrong setting is a fault of its state; only
+    audit.records is given as many partitions as audit.events has. Idempotent, and safe beside
+    another that does the same. Raises `BrokerUnavailable`; `Misconfigured` when the
     broker refuses a topic or the client.
     """
     names = [spec.name for spec in specs]
     async with _admin(bootstrap, client_options) as admin:
-        absent = set(names) - (await _described(admin, names)).keys()
+        absent = set(names) - (await described(admin, names)).keys()
         created: set[str] = set()
         if not verify_only and absent:
             created = await _create(admin, [spec for spec in specs if spec.name in absent])
             await _until_visible(admin, names)
-        found = await _described(admin, names)
+        found = await described(admin, names)
+        grown: set[str] = set()
+        if not verify_only and _lacks(found, EVENTS, RECORDS):
+            await _grow(admin, RECORDS, found[EVENTS].partitions)
+            grown.add(RECORDS)
+            found = await described(admin, names)
         configs = await _configs(admin, sorted(found))
     return [
-        _state(
-            spec, found.get(spec.name), configs.get(spec.name, {}), is_created=spec.name in created
+        replace(
+            _state(_following(spec, found), found.get(spec.name), configs.get(spec.name, {})),
+            is_created=spec.name in created,
+            is_grown=spec.name in grown,
+            partitions_over=_over(spec, found),
         )
         for spec in specs
     ]
+
+
+def check_partitions(found: Mapping[str, TopicSeen], source: str, records: str) -> None:
+    """Raise `Misconfigured` unless each partition of `source` has its like in `records`."""
+    if _lacks(found, source, records):
+        raise Misconfigured(
+            f"{source} has {found[source].partitions} partitions, {records} only"
+            f" {found[records].partitions}: run `audit topics`, which adds the missing ones"
+        )
 
 
 async def topic_ids(
@@ -114,8 +147,16 @@ async def topic_ids(
 
     Raises `BrokerUnavailable`; `Misconfigured` when the broker is too old to tell.
     """
+    found = await see_topics(bootstrap, names, client_options=client_options)
+    return {name: topic.topic_id for name, topic in found.items()}
+
+
+async def see_topics(
+    bootstrap: str, names: Iterable[str], *, client_options: ClientOptions | None = None
+) -> dict[str, TopicSeen]:
+    """Return the topics that exist, by name. Raises as `topic_ids` does."""
     async with _admin(bootstrap, client_options) as admin:
-        return {name: topic.topic_id for name, topic in (await _described(admin, names)).items()}
+        return await described(admin, names)
 
 
 async def find_coordinator(
@@ -129,14 +170,6 @@ async def find_coordinator(
     async with _admin(bootstrap, client_options) as admin:
         node: int = await admin.find_coordinator(group)
         return node
-
-
-async def begin_offsets(
-    bootstrap: str, topic: str, *, client_options: ClientOptions | None = None
-) -> dict[int, int]:
-    """Return each partition's first offset that is still there. Raises `BrokerUnavailable`."""
-    async with _consumer(bootstrap, client_options) as consumer:
-        return _by_partition(await consumer.beginning_offsets(await _partitions(consumer, topic)))
 
 
 async def end_offsets(
@@ -157,13 +190,6 @@ async def delete_topics(
             error = for_code(code)
             if code and error is not UnknownTopicOrPartitionError:
                 raise BrokerUnavailable(f"topic {name} was not deleted: {error.__name__}")
-
-
-@dataclass(frozen=True, slots=True)
-class _Topic:
-    topic_id: str
-    partitions: int
-    replication: int
 
 
 @asynccontextmanager
@@ -217,17 +243,18 @@ def _by_partition(offsets: Mapping[Any, int]) -> dict[int, int]:
     return {where.partition: offset for where, offset in offsets.items()}
 
 
-async def _described(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, _Topic]:
+async def described(admin: AIOKafkaAdminClient, names: Iterable[str]) -> dict[str, TopicSeen]:
+    """Return the topics that exist, by name; inside `translated`."""
     try:
         response = await admin._send_request(TopicIdRequest(list(names)))  # noqa: SLF001
     except NotImplementedError as error:
         raise Misconfigured("the broker tells no topic ids: it must be Kafka 3.1+") from error
-    found: dict[str, _Topic] = {}
+    found: dict[str, TopicSeen] = {}
     for topic in response.to_object()["topics"]:
         if topic["error_code"] == 0:
             partitions = topic["partitions"]
             replication = min((len(part["replicas"]) for part in partitions), default=0)
-            found[topic["topic"]] = _Topic(topic["topic_id"], len(partitions), replication)
+            found[topic["topic"]] = TopicSeen(topic["topic_id"], len(partitions), replication)
         elif for_code(topic["error_code"]) is not UnknownTopicOrPartitionError:
             raise for_code(topic["error_code"])(topic["topic"])
     return found
@@ -260,9 +287,32 @@ async def _create(admin: AIOKafkaAdminClient, specs: Sequence[TopicSpec]) -> set
     return created
 
 
+def _lacks(found: Mapping[str, TopicSeen], source: str, records: str) -> bool:
+    both = source in found and records in found
+    return both and found[records].partitions < found[source].partitions
+
+
+def _following(spec: TopicSpec, found: Mapping[str, TopicSeen]) -> TopicSpec:
+    """Return the spec, for audit.records with at least the partitions of audit.events."""
+    if spec.name != RECORDS or EVENTS not in found:
+        return spec
+    return replace(spec, partitions=max(spec.partitions, found[EVENTS].partitions))
+
+
+async def _grow(admin: AIOKafkaAdminClient, name: str, partitions: int) -> None:
+    """Add partitions until there are so many; another may be doing the same."""
+    with suppress(InvalidPartitionsError):  # there are so many already
+        await admin.create_partitions(
+            {name: NewPartitions(partitions)}, timeout_ms=REQUEST_TIMEOUT_MS
+        )
+    async with asyncio.timeout(VISIBLE_TIMEOUT_S):
+        while (await described(admin, [name]))[name].partitions < partitions:  # noqa: ASYNC110
+            await asyncio.sleep(POLL_S)
+
+
 async def _until_visible(admin: AIOKafkaAdminClient, names: Sequence[str]) -> None:
     async with asyncio.timeout(VISIBLE_TIMEOUT_S):
-        while set(names) - (await _described(admin, names)).keys():  # noqa: ASYNC110 - no event
+        while set(names) - (await described(admin, names)).keys():  # noqa: ASYNC110 - no event
             await asyncio.sleep(POLL_S)
 
 
@@ -279,14 +329,17 @@ async def _configs(admin: AIOKafkaAdminClient, names: Sequence[str]) -> dict[str
     return found
 
 
-def _state(
-    spec: TopicSpec, topic: _Topic | None, config: Mapping[str, str], *, is_created: bool
-) -> TopicState:
+def _over(spec: TopicSpec, found: Mapping[str, TopicSeen]) -> int:
+    return max(0, found[spec.name].partitions - spec.partitions) if spec.name in found else 0
+
+
+def _state(spec: TopicSpec, topic: TopicSeen | None, config: Mapping[str, str]) -> TopicState:
     if topic is None:
         missing = TopicFault(spec.name, "topic", "there", "missing")
         return TopicState(spec.name, "", 0, is_created=False, faults=(missing,))
     pairs = {
-        "partitions": (str(spec.partitions), str(topic.partitions)),
+        # more partitions than asked for break no promise, and none can be taken away
+        "partitions": (str(max(spec.partitions, topic.partitions)), str(topic.partitions)),
         "replication": (str(spec.replication), str(topic.replication)),
     } | {name: (want, config.get(name, "unknown")) for name, want in spec.config.items()}
     faults = tuple(
@@ -294,4 +347,4 @@ def _state(
         for name, (want, have) in pairs.items()
         if want != have
     )
-    return TopicState(spec.name, topic.topic_id, topic.partitions, is_created, faults)
+    return TopicState(spec.name, topic.topic_id, topic.partitions, is_created=False, faults=faults)

@@ -221,10 +221,14 @@ class ReplayDone(View):
 
 
 class Check(View):
-    """One thing the doctor looked at; `cure` is what to do if it is not `ok`."""
+    """One thing the doctor looked at; `cure` is what to do if it is not `ok`.
+
+    A `note` is ok, but worth knowing.
+    """
 
     name: str
     ok: bool
+    note: bool = False
     found: str
     want: str
     cure: str | None = None

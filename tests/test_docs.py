@@ -8,6 +8,8 @@ import pytest
 
 from cli.main import COMMANDS
 from cli.reference import configuration, detections, files, metrics
+from runtime.configuration import OTHER_NAMES
+from runtime.settings import ALL
 from schemas import errors, tables, topics
 
 ROOT = Path(__file__).parent.parent
@@ -74,3 +76,14 @@ def test_every_invariant_names_tests_that_exist() -> None:
 def test_links_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#\s]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_no_page_has_a_blank_to_fill_in_or_a_setting_that_is_not(page: Path) -> None:
+    text = page.read_text()
+    assert "@@" not in text
+    known = {cls.variable(name) for cls in ALL for name in cls.model_fields} | OTHER_NAMES
+    known |= {"AUDIT_API_URL", "AUDIT_API_TOKEN_FILE", "AUDIT_TEST_KILLS", "AUDIT_TEST_SEED"}
+    named = set(re.findall(r"AUDIT_[A-Z_]+[A-Z]", text))
+    prefixes = {name for name in named if any(k.startswith(f"{name}_") for k in known)}
+    assert named - known - prefixes == set()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -31,13 +32,45 @@ POLL_MS: Final = 200  # how long a stop may wait for the next look at it
 RECORDS_MAX: Final = 500
 SWEEP_S: Final = 30.0  # how soon what found no room in a queue is fetched from the store
 STOP_S_MAX: Final = 3.0
+SHOWN_A_SECOND_MAX: Final = 10
 BACKOFF: Final = Backoff(initial_s=0.1, max_s=5.0)
 log: Final = logging.getLogger("audit.alerts")
 
 
+class Shown:
+    """Which lines of a flood are shown: ten a second, then only how many more there were.
+
+    A flood so writes eleven lines a second at most, and does not turn real errors out of a log
+    of bounded size. What was held back is told with the next line, or never if none comes: the
+    alerts themselves are all in the store.
+    """
+
+    def __init__(self) -> None:
+        self._second = -1
+        self._shown = self._more = 0
+
+    def lines(self, line: str, now_s: float) -> list[str]:
+        """Return what to write for one more line, at a time that never goes back."""
+        told: list[str] = []
+        if int(now_s) != self._second:
+            if self._more:
+                told.append(f"{self._more} more alerts, see `audit alerts`")
+            self._second, self._shown, self._more = int(now_s), 0, 0
+        if self._shown < SHOWN_A_SECOND_MAX:
+            self._shown += 1
+            told.append(line)
+        else:
+            self._more += 1
+        return told
+
+
+_shown: Final = Shown()
+
+
 def show_in_log(line: str) -> None:
-    """Write an alert's line to the log."""
-    event(log, "alert", level=logging.WARNING, alert=line)
+    """Write an alert's line to the log, at most as many as `Shown` lets through."""
+    for told in _shown.lines(line, time.monotonic()):
+        event(log, "alert", level=logging.WARNING, alert=told)
 
 
 @dataclass(frozen=True, slots=True)

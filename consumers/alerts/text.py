@@ -13,6 +13,8 @@ from schemas.alert import Alert
 TITLE_CHARS_MAX: Final = 200
 VALUE_CHARS_MAX: Final = 256
 BODY_CHARS_MAX: Final = 1_800  # the smallest of the usual services takes 2,000
+RUNBOOK_LINES_MAX: Final = 8
+RUNBOOK_LINE_MAX: Final = 400  # two values of 200, as a runbook's command may hold
 ELLIPSIS: Final = "…"
 # Cc control, Cf invisible or turning the line around, Cs, Co and Cn nothing that can be read,
 # Zl and Zp line ends that look like none
@@ -22,6 +24,10 @@ _HIDDEN: Final = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 _LIKES: Final = str.maketrans(
     "<>&`*~|[]\\", "\u2039\u203a\uff06\u02cb\u2217\u223c\u2223\uff3b\uff3d\uff3c"
 )
+# A runbook's commands hold stars, and values only as quoted for a shell.
+_LIKES_BUT_STAR: Final = {code: like for code, like in _LIKES.items() if code != ord("*")}
+_WHOLE_LINK: Final = re.compile(r"(?i)\b(https?|ftp|javascript|data|file):[^\s'\"]*")
+_SAFE_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/=+-]{0,127}")  # as it is for any shell
 _LINK: Final = re.compile(r"(?i)\b(https?|ftp|javascript|data|file):")
 _MENTION: Final = re.compile(r"(^|[^\w.])@(?=\w)")
 
@@ -37,13 +43,19 @@ def neutral(text: str, chars_max: int = VALUE_CHARS_MAX) -> str:
 
 
 def plain(text: str, chars_max: int) -> str:
-    """Return the text as `neutral` does, but with its links: for texts of our own rules."""
-    visible = "".join(
+    """Return the text as `neutral` does, but with its links."""
+    return _short(_visible(text, chars_max).translate(_LIKES).strip(), chars_max)
+
+
+def _visible(text: str, chars_max: int) -> str:
+    return "".join(
         "\ufffd" if unicodedata.category(char) in _HIDDEN else char
         for char in text[: chars_max * 2].replace("\n", " ").replace("\t", " ")
     )
-    shown = visible.translate(_LIKES).strip()
-    return shown if len(shown) <= chars_max else shown[: chars_max - 1] + ELLIPSIS
+
+
+def _short(text: str, chars_max: int) -> str:
+    return text if len(text) <= chars_max else text[: chars_max - 1] + ELLIPSIS
 
 
 def title_of(alert: Alert) -> str:
@@ -67,14 +79,37 @@ def body_of(alert: Alert) -> str:
     ):
         if value:
             lines.append(f"{label}: {neutral(value, 512)}")
-    if alert.runbook:
-        lines.append(f"Do: {plain(alert.runbook, 512)}")
-    if alert.event_ids:
-        lines.append(f"Look: audit show {neutral(alert.event_ids[0], 64)}")
+    lines += _runbook_lines(alert)
+    lines.append(f"Look: audit show {_shown_by(alert)}")
     tail = f"Alert: {alert.alert_id}"
     body = "\n".join(lines)
     room = BODY_CHARS_MAX - len(tail) - 1
     return f"{body if len(body) <= room else body[: room - 1] + ELLIPSIS}\n{tail}"
+
+
+def _runbook_lines(alert: Alert) -> list[str]:
+    """Return the runbook line by line, as its commands are pasted: a `*` in them stays one.
+
+    The rule's own links stay too; one that came with a value of the event is dead.
+    """
+    values = (alert.user, alert.resource, alert.ip_address, alert.session_id)
+
+    def kill(link: re.Match[str]) -> str:
+        is_foreign = any(link[0].lower() in value.lower() for value in values)
+        return link[0].replace(":", "\uff1a", 1) if is_foreign else link[0]
+
+    steps: list[str] = []
+    for line in alert.runbook.split("\n")[:RUNBOOK_LINES_MAX]:
+        said = _MENTION.sub("\\1\uff20", _WHOLE_LINK.sub(kill, _visible(line, RUNBOOK_LINE_MAX)))
+        if step := _short(said.translate(_LIKES_BUT_STAR).strip(), RUNBOOK_LINE_MAX):
+            steps.append(step)
+    return [f"Do: {steps[0]}"] if len(steps) == 1 else ["Do:", *steps] if steps else []
+
+
+def _shown_by(alert: Alert) -> str:
+    """Return an id that `audit show` takes when pasted: the event's, else the alert's."""
+    first = next(iter(alert.event_ids), "")
+    return first if _SAFE_ID.fullmatch(first) else alert.alert_id
 
 
 def line_of(alert: Alert) -> str:

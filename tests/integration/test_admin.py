@@ -1,12 +1,19 @@
 """`audit topics` and `audit migrate` against a real broker and a real store."""
 
+import asyncio
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
+from runtime.broker import EmbeddedKafka
+from runtime.broker_wait import Wanted, wait_for_broker
 from runtime.ports import free_port
+from runtime.settings import KafkaSettings
+from schemas.errors import Misconfigured
 from tests.stack import COMMAND
 
 
@@ -38,6 +45,49 @@ def test_topic_with_another_setting_is_named_and_left_alone(kafka: str) -> None:
     assert done.returncode == 1
     assert "audit.events: WRONG, 4 partitions" in done.stdout
     assert "audit.events: partitions is 4, must be 8" in done.stderr
+
+
+@pytest.fixture
+def own_kafka(tmp_path: Path) -> Iterator[str]:
+    """A broker whose topics may be altered."""
+    broker = EmbeddedKafka(tmp_path / "kafka")
+    broker.start()
+    try:
+        yield broker.bootstrap
+    finally:
+        broker.stop()
+
+
+async def grow(kafka: str, topic: str, partitions: int) -> None:
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
+    await admin.start()
+    try:
+        await admin.create_partitions({topic: NewPartitions(partitions)})
+    finally:
+        await admin.close()
+
+
+def test_records_are_grown_after_events_and_more_partitions_are_no_fault(own_kafka: str) -> None:
+    kafka = {"AUDIT_KAFKA_BOOTSTRAP": own_kafka}
+    assert audit("topics", **kafka).returncode == 0
+    asyncio.run(grow(own_kafka, "audit.events", 6))
+    settings = KafkaSettings(bootstrap=own_kafka)
+    wanted = Wanted(("audit.events", "audit.records"), is_records_large=True)
+    with pytest.raises(Misconfigured, match=r"audit\.events has 6 .*audit\.records only 4: run"):
+        asyncio.run(wait_for_broker(settings, wanted, lambda _what: None))
+
+    found = audit("topics", "--verify", **kafka)
+    assert found.returncode == 1
+    assert found.stderr.splitlines() == ["audit.records: partitions is 4, must be 6"]
+    done = audit("topics", **kafka)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [
+        "audit.events: as it must be, 6 partitions, 2 more than AUDIT_KAFKA_PARTITIONS",
+        "audit.records: as it must be, grown, 6 partitions, 2 more than AUDIT_KAFKA_PARTITIONS",
+        "audit.alerts: as it must be, 4 partitions",
+    ]
+    assert audit("topics", "--verify", **kafka).returncode == 0
+    assert asyncio.run(wait_for_broker(settings, wanted, lambda _what: None))
 
 
 def test_broker_that_is_away_is_told_in_one_line() -> None:

@@ -1,6 +1,8 @@
 """Children that end with their parent, a supervisor that keeps them, a folder that is ours."""
 
 import asyncio
+import contextlib
+import errno
 import json
 import os
 import signal
@@ -15,6 +17,7 @@ import httpx
 import pytest
 from prometheus_client import CollectorRegistry
 
+from runtime import health
 from runtime.child_log import KEPT, ChildLog
 from runtime.data_dir import DataDir
 from runtime.health import Readiness, serve_health
@@ -107,7 +110,49 @@ async def test_a_killed_child_is_started_again(tmp_path: Path) -> None:
     assert said[1].startswith("one ended by SIGKILL; starting it again")
     supervisor.request_stop()
     await running
-    assert supervisor.restart_counts == {"one": 1}
+    assert len([line for line in said if "starting it again" in line]) == 1
+
+
+class OnFullDisk(Command):
+    """Its first start succeeds, the next two and all tending find no room."""
+
+    starts = 0
+
+    def spawn(self) -> None:
+        self.starts += 1
+        if self.starts in {2, 3}:
+            raise OSError(errno.ENOSPC, "No space left on device", "/d/pid")
+        super().spawn()
+
+    def tend(self) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "/d/log")
+
+
+async def test_a_restart_that_finds_the_disk_full_is_tried_until_there_is_room(
+    tmp_path: Path,
+) -> None:
+    argv = [sys.executable, "-c", "import time; time.sleep(300)"]
+    one = OnFullDisk(CommandSpec("one", argv, {}, at_once), tmp_path)
+    supervisor, said = supervise([one])
+    running = asyncio.create_task(supervisor.run())
+    await until(lambda: any("its log" in line for line in said), "the first start")
+    assert one.pid is not None
+    os.kill(one.pid, signal.SIGKILL)
+    await until(lambda: any("ready again" in line for line in said), "the room")
+    supervisor.request_stop()
+    await running
+    full = "one: starting it failed (/d/pid): No space left on device; starting it again"
+    assert len([line for line in said if line.startswith(full)]) == 2
+    told = "one: its log failed (/d/log): No space left on device"
+    assert said.count(told) == 1, "until it is well again"
+
+
+async def test_a_first_start_that_finds_the_disk_full_is_given_up(tmp_path: Path) -> None:
+    one = OnFullDisk(CommandSpec("one", ["x"], {}, at_once), tmp_path)
+    one.starts = 1
+    supervisor, _said = supervise([one])
+    with pytest.raises(Unavailable, match=r"starting it failed \(x\): No such file"):
+        await supervisor.run()
 
 
 async def test_a_child_that_never_starts_is_told_with_its_last_words(tmp_path: Path) -> None:
@@ -247,6 +292,52 @@ def test_a_full_child_log_is_turned_over_while_it_is_written(tmp_path: Path) -> 
     assert log.tail() == "  last"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["x.log", "x.log.1", "x.log.2"]
     assert (tmp_path / f"x.log.{KEPT}").read_text() == "line 3 of many\n"
+
+
+async def test_half_a_request_holds_no_place_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(health, "REQUEST_TIMEOUT_S", 0.3)
+    readiness, port = Readiness([]), free_port()
+    post = b"POST /live HTTP/1.1\r\nHost: x\r\nContent-Length: 9\r\n\r\n"
+    begun = (b"", b"GET /live HTTP/1.1\r\n", post)
+    async with (
+        serve_health("127.0.0.1", port, readiness, CollectorRegistry()) as url,
+        httpx.AsyncClient(base_url=url) as client,
+    ):
+        half = [await asyncio.open_connection("127.0.0.1", port) for _ in range(60)]
+        for number, (_reader, writer) in enumerate(half):
+            writer.write(begun[number % len(begun)])
+        assert (await client.get("/live")).status_code == 503, "all places are taken"
+        async with asyncio.timeout(20):
+            for reader, writer in half:
+                with contextlib.suppress(ConnectionResetError):
+                    await reader.read()
+                writer.close()
+        assert (await client.get("/live")).status_code == 200
+
+
+async def trickle(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"G")
+        await writer.drain()
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(reader.readexactly(1), 0.05)
+
+
+async def test_a_connection_may_ask_again_and_trickling_wins_no_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(health, "REQUEST_TIMEOUT_S", 0.3)
+    port = free_port()
+    async with serve_health("127.0.0.1", port, Readiness([]), CollectorRegistry()):
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in range(2):
+            writer.write(b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert (await reader.readuntil(b"ok\n")).startswith(b"HTTP/1.1 200")
+            await asyncio.sleep(0.4)  # longer than a request may take, shorter than a pause may
+        async with asyncio.timeout(20):
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
+                await trickle(reader, writer)
+        writer.close()
 
 
 async def test_readiness_names_what_is_missing_over_http() -> None:

@@ -133,6 +133,17 @@ async def test_message_larger_than_the_broker_takes_is_refused(publisher: Publis
     assert await publisher.publish_bytes(os.urandom(1_900_000), b"k") is not None
 
 
+async def test_event_after_one_that_the_broker_refused_arrives(kafka: str, topic_name: str) -> None:
+    small = {"max.message.bytes": "20000"}
+    await ensure_topics(kafka, [TopicSpec(topic_name, 1, 1, small)])
+    async with Publisher(kafka, topic=topic_name) as publisher:
+        await publisher.publish_bytes(b"before")
+        with pytest.raises(BadEvent, match="message:too_large"):
+            await publisher.publish_bytes(os.urandom(60_000))
+        await publisher.publish_bytes(b"after")
+    assert list((await read_all(kafka, topic_name)).values()) == [b"before", b"after"]
+
+
 async def test_best_effort_event_arrives_without_waiting(
     kafka: str, topic: str, publisher: Publisher
 ) -> None:

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from cli.read import REPLAY_PAGE_ROWS, _replay
+from cli.quarantine import REPLAY_PAGE_ROWS, _replay
 
 
 class Api:

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli.terminal import cell, csv_lines, defuse, json_text, visible
+from cli.read import EVENT_TABLE
+from cli.terminal import GAP, cell, csv_lines, defuse, fit, json_text, visible
 
 
 @pytest.mark.parametrize(
@@ -49,3 +50,34 @@ def test_csv_quotes_what_would_break_a_line() -> None:
 
 def test_cell_of_nothing_is_empty() -> None:
     assert cell(None) == ""
+
+
+NATURAL = {
+    "timestamp": 19,
+    "user": 24,
+    "action": 28,
+    "result": 7,
+    "resource": 16,
+    "ip_address": 15,
+    "risk_score": 4,
+    "at": 8,
+}
+NEEDED = {"timestamp", "user", "action", "result", "at"}
+
+
+@given(st.integers(min_value=80, max_value=300))
+def test_table_fits_the_terminal_with_what_is_needed_whole(room: int) -> None:
+    widths = fit(NATURAL, EVENT_TABLE, room)
+    assert set(widths) >= NEEDED
+    assert sum(widths.values()) + GAP * (len(widths) - 1) <= room
+    assert all(widths[key] == NATURAL[key] for key in ("timestamp", "result", "at"))
+
+
+def test_columns_go_whole_and_in_their_order() -> None:
+    dropped = [set(NATURAL) - set(fit(NATURAL, EVENT_TABLE, room)) for room in range(160, 79, -1)]
+    assert [gone for i, gone in enumerate(dropped) if i == 0 or gone != dropped[i - 1]] == [
+        set(),
+        {"resource"},
+        {"resource", "risk_score"},
+        {"resource", "risk_score", "ip_address"},
+    ]

@@ -1,7 +1,8 @@
 import pytest
 
-from pipeline.moment import add_years, parse, retain_until, stamp, to_rfc3339
+from pipeline.moment import add_years, retain_until, stamp, to_rfc3339
 from schemas.errors import BadEvent
+from schemas.moment import parse
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ import json
 import shlex
 from base64 import b64decode
 from collections.abc import Sequence
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 import orjson
@@ -432,3 +433,29 @@ def test_one_record_judged_alone_is_as_in_its_run() -> None:
     output = run_one(stage, raw)
     assert judged.line == output.records[0].value
     assert [alert.alert_id.encode() for alert in judged.alerts] == [a.key for a in output.alerts]
+
+
+@pytest.mark.parametrize("size", [1_048_576, 2_097_152])
+def test_a_large_message_is_kept_whole(size: int) -> None:
+    raw = b"x" * size
+    row = json.loads(run_one(make_stage(), raw).records[0].value)
+    assert (row["reason"], row["size"]) == ("message:too_large", size)
+    assert b64decode(row["raw_base64"]) == raw
+
+
+def test_a_message_beyond_the_brokers_bound_is_cut_and_told_by_its_hash() -> None:
+    raw = b"{}" + b" " * 2_097_151
+    record = run_one(make_stage(), raw).records[0]
+    row = json.loads(record.value)
+    assert (row["reason"], row["size"]) == ("message:too_large", len(raw))
+    assert b64decode(row["raw_base64"]) == raw[:65_536]
+    assert row["hint"] == f"kept: first 64 KiB; sha256 {sha256(raw).hexdigest()}"
+    assert len(record.value) < 100_000
+
+
+@pytest.mark.parametrize(("size", "kept"), [(1_048_576, 1_048_576), (1_048_577, 0)])
+def test_a_key_that_would_block_the_output_is_left_out(size: int, kept: int) -> None:
+    raw = Raw(0, RECORDED_MS, b"k" * size, b"x" * 2_097_152)
+    (record,) = make_stage()(Run("audit.events", 2, 0, [raw])).records
+    assert len(record.key or b"") == kept
+    assert len(record.value) + len(record.key or b"") < 4_194_304

@@ -9,7 +9,7 @@ import pytest
 
 from producers.file import Counts, Line, Refusal, as_is, native, publish_file, read_lines
 from producers.lane import Outcome, Receipt
-from schemas.errors import BrokerUnavailable, Misconfigured
+from schemas.errors import BadEvent, BrokerUnavailable, Misconfigured
 
 GOOD = b'{"timestamp":"2025-10-11T14:23:15Z","user":"a","action":"a.b"}'
 PRETTY = b'{\n  "timestamp": "2025-10-11T14:23:15Z",\n  "user": "a",\n  "action": "a.b"\n}\n'
@@ -94,7 +94,7 @@ async def test_bad_lines_are_refused_with_their_number() -> None:
     counts = await publish_file(taker, lines, native, lambda so_far: seen.append(so_far.read))
 
     assert taker.taken == [(GOOD, b"default/a")] * 2
-    assert counts == Counts(3, 2, 1, 0, [Refusal(2, "timestamp:missing")])
+    assert counts == Counts(3, 2, 1, 0, [Refusal(2, "timestamp:missing", "add the field")])
     assert seen == [3]
 
 
@@ -111,5 +111,20 @@ async def test_publishing_stops_when_the_broker_fails() -> None:
     counts = await publish_file(taker, (Line(n, GOOD) for n in range(1, 9_999)), native)
 
     assert (counts.read, counts.published, counts.failed) == (2_000, 1_500, 500)
-    assert counts.refusals[0] == Refusal(1_501, "away")
-    assert len(counts.refusals) == 100
+    assert counts.failures == {"away": counts.failed}
+    assert counts.refusals == []
+
+
+@pytest.mark.parametrize(
+    ("raw", "reason"),
+    [
+        (GOOD.replace(b"2025-10", b"2025-13"), "timestamp:invalid"),
+        (GOOD.replace(b"2025", b"2400"), "timestamp:out_of_range"),
+        (GOOD.replace(b"}", b',"ip_address":"1.2.3.400"}'), "ip_address:invalid"),
+    ],
+)
+def test_what_the_pipeline_would_refuse_is_refused_here(raw: bytes, reason: str) -> None:
+    with pytest.raises(BadEvent) as caught:
+        native(raw)
+    assert caught.value.reason == reason
+    assert as_is(raw).key == b"default/a"

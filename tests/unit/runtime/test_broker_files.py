@@ -1,7 +1,11 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from runtime import broker
+from runtime.broker import EmbeddedKafka
 from runtime.broker_config import server_properties
 from runtime.broker_faults import explain
 from schemas.errors import BrokerUnavailable, Misconfigured
@@ -53,3 +57,24 @@ def test_an_unknown_cause_quotes_the_log_without_its_frames() -> None:
     error = explain("Kafka did not start", "ERROR odd\x1b[2J\n\tat a.b.C(D.java:1)\n", Path("/d"))
     assert isinstance(error, BrokerUnavailable)
     assert str(error) == "Kafka did not start; the end of its log:\n  ERROR odd?[2J"
+
+
+def test_a_disk_that_fills_while_kafka_starts_leaves_nothing_running(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kafka = EmbeddedKafka(tmp_path / "kafka", 20_001, 20_002, home=tmp_path)
+    started: list[subprocess.Popen[bytes]] = []
+
+    def begin(*_: object, **__: object) -> "subprocess.Popen[bytes]":
+        started.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return started[0]
+
+    monkeypatch.setattr(broker, "class_path", lambda _home: (tmp_path / "a.jar",))
+    monkeypatch.setattr(broker, "require_free", lambda *_: None)
+    monkeypatch.setattr(broker, "spawn", begin)
+    monkeypatch.setattr(EmbeddedKafka, "_format", lambda *_: None)
+    monkeypatch.setattr(EmbeddedKafka, "pid_path", tmp_path / "no" / "broker.pid")
+    with pytest.raises(BrokerUnavailable, match=r"no/broker\.pid: No such file"):
+        kafka.spawn()
+    assert kafka.pid is None
+    assert started[0].poll() is not None

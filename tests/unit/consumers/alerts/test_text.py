@@ -87,3 +87,21 @@ def test_links_and_mentions_of_an_event_are_dead() -> None:
     assert "HTTPS:" not in shown
     assert "@channel" not in shown
     assert "jane@company.com" in shown
+
+
+def test_commands_of_the_runbook_work_when_pasted() -> None:
+    command = "audit search --user 'o'\"'\"'hara' --action 'data.export.*' --since 30d"
+    body = body_of(make(runbook=f"Exports of this user: {command}\nIf nobody asked: end it."))
+    assert f"Do:\nExports of this user: {command}\nIf nobody asked: end it.\n" in body
+
+
+def test_values_in_the_runbook_neither_link_nor_mention() -> None:
+    user = "https://evil.example/x"
+    body = body_of(make(user=user, runbook=f"audit search --user {user} --ip @everyone <!here>"))
+    assert "https:" not in body
+    assert "@everyone" not in body
+    assert "<" not in body
+
+
+def test_event_whose_id_a_shell_would_misread_is_looked_up_by_the_alert() -> None:
+    assert f"Look: audit show {ID}\n" in body_of(make(event_ids=("a;reboot",)))
