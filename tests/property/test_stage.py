@@ -18,11 +18,11 @@ from pipeline.directory import Directory, Person
 from pipeline.enrich import Lookups, Terms
 from pipeline.lookups import default_policy
 from pipeline.run import OutRecord, Run
-from pipeline.stage import Stage, Where
+from pipeline.stage import KEPT_BYTES, Stage, Where
 from schemas.alert import Alert
 from schemas.record import ACCEPTED, COVERAGE_HEADER, REJECTED, Coverage, decode_coverage, judge
 from schemas.tables import EVENT_COLUMNS, QUARANTINE_COLUMNS
-from schemas.topics import RECORDS_MESSAGE_BYTES_MAX
+from schemas.topics import EVENTS_MESSAGE_BYTES_MAX, RECORDS_MESSAGE_BYTES_MAX
 from tests.corpus import NAMES, SECRETS, TEXTS, VALID, hand_made, hostile_messages
 
 INCARNATION = "mXvG0bqmS5e4fXk6yBHzVA"
@@ -79,7 +79,9 @@ def check_record(raw: bytes | None, record: OutRecord) -> dict[str, Any]:
     else:
         assert kind == REJECTED
         assert row.keys() <= set(QUARANTINE_COLUMNS)
-        assert b64decode(row["raw_base64"]) == raw if raw else "raw_base64" not in row
+        kept = raw if len(raw or b"") <= EVENTS_MESSAGE_BYTES_MAX else (raw or b"")[:KEPT_BYTES]
+        assert b64decode(row["raw_base64"]) == kept if raw else "raw_base64" not in row
+        assert row.get("size", 0) == len(raw or b"")
         assert row["reason"].count(":") == 1
         assert row["reason"] != "pipeline:bug"
     assert (row["incarnation"], row["topic"], row["partition"]) == (INCARNATION, "audit.events", 3)
@@ -238,6 +240,23 @@ def test_a_secret_stands_in_no_column_but_raw(name: str, secret: str) -> None:
         assert secret not in json.dumps(row)
         assert "hunter2" not in json.dumps(row)
         assert all(secret.encode() not in alert.value for alert in output.alerts)
+
+
+@settings(max_examples=20)
+@given(
+    start=st.binary(max_size=64),
+    size=st.integers(-2, 2).map(lambda near: EVENTS_MESSAGE_BYTES_MAX + near)
+    | st.sampled_from([1_048_576, 2 * EVENTS_MESSAGE_BYTES_MAX, 16 * EVENTS_MESSAGE_BYTES_MAX]),
+    key_bytes=st.sampled_from([0, 1_048_576, 16_777_216]),
+)
+def test_what_unfolds_beyond_all_bounds_is_one_small_record(
+    start: bytes, size: int, key_bytes: int
+) -> None:
+    raw = start.ljust(size)
+
+    (record,) = process(STAGE, [Raw(7, raw, b"k" * key_bytes)], 7)
+
+    assert check_record(raw, record)["reason"] == "message:too_large"
 
 
 def test_the_largest_lines_fit_the_broker() -> None:
