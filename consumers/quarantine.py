@@ -18,6 +18,7 @@ SELECT incarnation, topic, partition, offset, toUnixTimestamp64Milli(recorded) A
 FROM quarantine_open
 WHERE (incarnation, topic, partition, offset) >
     ({incarnation:String}, {topic:String}, {partition:UInt16}, {offset:UInt64})
+  AND size = length(raw)  -- of a larger one only the start was kept: it can't be judged again
   AND ({reason:String} = '' OR reason = {reason:String})
   AND ({only_partition:Int64} < 0 OR partition = {only_partition:Int64})
   AND ({only_offset:Int64} < 0 OR offset = {only_offset:Int64})
