@@ -65,11 +65,12 @@ def _accepted(partition: int, origin: int) -> dict[str, object]:
 
 
 def _rejected(origin: int) -> dict[str, object]:
+    raw = b"\xff\x00%d" % origin
     return {
         "reason": "message:not_json",
         "hint": "publish JSON",
-        "size": 6,
-        "raw_base64": base64.b64encode(b"\xff\x00%d" % origin).decode(),
+        "size": len(raw),
+        "raw_base64": base64.b64encode(raw).decode(),
     }
 
 
