@@ -1,6 +1,6 @@
 """`make bench`: all sections, or those that are named; tables to standard output.
 
-python -m bench [stage1|sink|latency|load|disk|search|growth …] [--full] [--write]
+python -m bench [stage1|sink|latency|load|disk|search|growth|engine|stage2 …] [--full] [--write]
 """
 
 import argparse
@@ -11,7 +11,21 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from bench import disk, growth, latency, path, report, search, sink, stage1
+from bench import (
+    backtest,
+    cloudtrail,
+    disk,
+    engine,
+    growth,
+    latency,
+    path,
+    report,
+    search,
+    sink,
+    stage1,
+    stage2,
+    stateful,
+)
 from bench.broker import say
 from bench.report import Table
 
@@ -27,7 +41,9 @@ def options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--repeats", type=int, help="how often each contender runs, or is asked")
     parser.add_argument("--rate", type=int, default=1_000, help="events/s of latency and growth")
     parser.add_argument("--only", default="", help="stage1: contenders with this in their name")
-    parser.add_argument("--keep", type=Path, help="search: keep the filled store in this folder")
+    parser.add_argument(
+        "--keep", type=Path, help="search, backtest: keep the filled store in this folder"
+    )
     chosen = parser.parse_args(argv)
     unknown = set(chosen.sections) - set(SECTIONS)
     if unknown:
@@ -69,6 +85,20 @@ def _growth(o: argparse.Namespace) -> Table:
     return growth.run(seconds=o.seconds or (60 if o.full else 10), rate=o.rate, rows_max=rows_max)
 
 
+def _stateful(o: argparse.Namespace) -> Table:
+    count = o.events or (100_000 if o.full else 20_000)
+    return stateful.run(count=count, groups=1_000_000 if o.full else 200_000)
+
+
+def _stage2(o: argparse.Namespace) -> Table:
+    count = o.events or (1_000_000 if o.full else 200_000)
+    return stage2.run(signals=count, groups=count if o.full else count // 4)
+
+
+def _engine(o: argparse.Namespace) -> Table:
+    return engine.run(repeats=o.repeats or (9 if o.full else 5))
+
+
 SECTIONS: Final[Mapping[str, Callable[[argparse.Namespace], Table]]] = {
     "stage1": _stage1,
     "sink": _sink,
@@ -77,6 +107,13 @@ SECTIONS: Final[Mapping[str, Callable[[argparse.Namespace], Table]]] = {
     "disk": _disk,
     "search": _search,
     "growth": _growth,
+    "stage2": _stage2,
+    "stateful": _stateful,
+    "engine": _engine,
+    "cloudtrail": lambda _options: cloudtrail.run(),
+    "backtest": lambda o: backtest.run(
+        rows=o.events or (5_000_000 if o.full else 500_000), kept=o.keep
+    ),
 }
 
 

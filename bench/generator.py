@@ -111,7 +111,7 @@ def alarming() -> Message:
     event = {
         "timestamp": now(),
         "event_id": f"alert-{sent}",
-        "user": f"owner{sent % 16}@company.com",
+        "user": f"owner{sent}@company.com",  # a repeat by the same one pages nobody
         "action": "permission.role.granted",
         "resource": "user_accounts",
         "session_id": f"bench-{sent}",

@@ -76,7 +76,7 @@ def measure(
     run_s = WARM_UP_S + seconds
     count, probes, alerts = run_s * rate, run_s * PROBES_PER_S, run_s * ALERTS_PER_S
     with webhook() as hook:
-        target = f"hook=json://{LOOPBACK}:{hook.port}/"
+        target = f"hook=webhook://{LOOPBACK}:{hook.port}/"
         with stack(folder, partitions=partitions, targets=target) as running:
             load = Load(
                 running.bootstrap,

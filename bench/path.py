@@ -14,6 +14,8 @@ from bench.stack import Stack, generator, stack, work_folder
 from cli.client import Client
 
 SAMPLE_S: Final = 1.0
+SAMPLE_S_MIN: Final = 0.1
+SAMPLED_PER_S: Final = 20_000  # near the end the looks come closer: each is a count over all rows
 WARM_EVENTS: Final = 200_000  # from here on memory has to be flat
 RATE_LEAST: Final = 1_000  # below it a run is given up
 SETTLE_S: Final = 60.0
@@ -90,7 +92,7 @@ def _follow(running: Stack, count: int) -> Course:
         if stored >= told:
             say(f"  {stored:>10,} stored")
             told += max(count // 10, 1)
-        time.sleep(SAMPLE_S if count - stored > WARM_EVENTS else SAMPLE_S / 10)
+        time.sleep(min(SAMPLE_S, max(SAMPLE_S_MIN, (count - stored) / SAMPLED_PER_S)))
     client.close()
     return course
 

@@ -1,6 +1,7 @@
 """Stores filled without Kafka, and what lies in them; a process of its own, as chDB needs.
 
-`python -m bench.rows FOLDER fill ROWS [SIZE_BYTES]` and `python -m bench.rows FOLDER parts`.
+`python -m bench.rows FOLDER fill ROWS [SIZE_BYTES]`, `python -m bench.rows FOLDER cloudtrail FILE`
+and `python -m bench.rows FOLDER parts [merged]`.
 """
 
 import json
@@ -18,6 +19,7 @@ from bench.contenders.whole import whole_stage
 from bench.load import events
 from consumers.migrate import migrate
 from pipeline.run import Run
+from producers.file import cloudtrail, read_lines
 from runtime.clickhouse import Store
 from runtime.clock import SystemClock
 from schemas.tables import EVENT_COLUMNS
@@ -39,6 +41,11 @@ SEED_ONLY: Final = "WHERE offset < {rows:UInt64}"
 def fill(folder: Path, rows: int, size_bytes: int = 1_000) -> None:
     """Bring the store in `folder` to `rows` events, through stage 1 and as copies of those."""
     _run(folder, "fill", str(rows), str(size_bytes))
+
+
+def fill_cloudtrail(folder: Path, file: Path) -> None:
+    """Bring the events of a CloudTrail file into the store in `folder`, as the sink would."""
+    _run(folder, "cloudtrail", str(file))
 
 
 def part_sizes(folder: Path, *, merged: bool = False) -> dict[str, Any]:
@@ -64,7 +71,7 @@ class _Raw:
 
     offset: int
     timestamp: int
-    key: bytes
+    key: bytes | None
     value: bytes
 
 
@@ -72,7 +79,7 @@ def _fill(store: Store, rows: int, size_bytes: int) -> None:
     migrate(store)
     have = store.query_rows("SELECT count() FROM events")[0][0]
     if have == 0:
-        have = _insert(store, min(rows, SEED_ROWS), size_bytes)
+        have = _insert(store, events(min(rows, SEED_ROWS), size_bytes))
     copy = have // SEED_ROWS
     while have < rows:
         missing = min(rows - have, SEED_ROWS)
@@ -91,21 +98,26 @@ def _wait_merged(store: Store) -> None:
         time.sleep(POLL_S)
 
 
-def _insert(store: Store, rows: int, size_bytes: int) -> int:
+def _cloudtrail_events(file: Path) -> Iterator[tuple[bytes, bytes | None]]:
+    with file.open("rb") as stream:
+        for line in read_lines(stream):
+            message = cloudtrail(line.raw)
+            yield message.value, message.key
+
+
+def _insert(store: Store, made: Iterator[tuple[bytes, bytes | None]]) -> int:
     stage, clock = whole_stage(), SystemClock()
-    made: Iterator[tuple[bytes, bytes]] = events(rows, size_bytes)
     recorded_ms = clock.now_ms()
     columns = (*EVENT_COLUMNS, "batch_deadline")
-    for start in range(0, rows, BATCH):
-        raws = [
-            _Raw(start + n, recorded_ms, key, value)
-            for n, (value, key) in enumerate(islice(made, BATCH))
-        ]
+    start = 0
+    while batch := list(islice(made, BATCH)):
+        raws = [_Raw(start + n, recorded_ms, key, value) for n, (value, key) in enumerate(batch)]
         output = stage(Run(EVENTS, start // BATCH % PARTITIONS, start, raws))
         stamp = b'{"batch_deadline":%d,' % (clock.now_ms() // 1000 + DEADLINE_S)
         lines = b"\n".join(stamp + record.value[1:] for record in output.records)
         store.insert_lines(TABLE, columns, lines, f"fill-{start}")
-    return rows
+        start += len(batch)
+    return start
 
 
 def _copy_sql(copy: int) -> str:
@@ -139,9 +151,11 @@ def _parts(store: Store, *, merged: bool) -> dict[str, Any]:
         " WHERE active AND database = currentDatabase() AND table = 'events'"
         " GROUP BY column ORDER BY size DESC LIMIT 8"
     )
+    raw = store.query_rows("SELECT avg(length(raw)) FROM events")[0][0]
     return {
         "rows": rows,
         "parts": parts,
+        "published_bytes_an_event": raw,
         "bytes_an_event": size / max(rows, 1),
         "columns": {name: round(bytes_ / max(rows, 1), 2) for name, bytes_ in columns},
     }
@@ -153,6 +167,9 @@ def main() -> None:
     with Store(f"chdb://{folder}/store") as store:
         if what == "fill":
             _fill(store, int(rest[0]), int(rest[1]))
+        elif what == "cloudtrail":
+            migrate(store)
+            _insert(store, _cloudtrail_events(Path(rest[0])))
         else:
             print(json.dumps(_parts(store, merged=bool(rest))))
 

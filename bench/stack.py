@@ -161,6 +161,9 @@ def store_environment(
         "AUDIT_STORE_DSN": f"chdb://{folder}/store",
         "AUDIT_API_TOKEN_FILE": str(folder / "token"),
         "AUDIT_ALERT_TARGETS": targets,
+        "AUDIT_ALERT_WEBHOOK_SECRET": "bench",
+        "AUDIT_ALERT_RULE_PER_MINUTE": "0",  # each alert of the load is awaited on its own
+        "AUDIT_ALERT_TARGET_PER_MINUTE": "0",
         "AUDIT_LOG_LEVEL": "warning",
         **{f"AUDIT_{name}_PORT": str(port) for name, port in ports.items()},
     }

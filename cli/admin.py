@@ -11,7 +11,8 @@ from cli.serve import config_option, refuse_unknown
 from cli.terminal import Column, err, out, print_table, visible
 from consumers.migrate import migrate as migrate_store
 from runtime.clickhouse import Store
-from runtime.configuration import gather, load, process_environment
+from runtime.configuration import gather, load
+from runtime.environment import process_environment
 from runtime.kafka_client import client_options
 from runtime.settings import KafkaSettings, StoreSettings
 from runtime.topics import TopicState, ensure_topics
@@ -23,7 +24,11 @@ from schemas.topics import topic_specs
 @click.option("--verify", is_flag=True, help="Create nothing; exit 1 if a setting is wrong.")
 @ends_well
 def topics(*, config: Path | None, verify: bool) -> None:
-    """Create the topics with the settings that the promises need, or verify those there are."""
+    """Create the topics with the settings that the promises need, or verify those there are.
+
+    Topics that exist are never altered, but for audit.records, which is given as many partitions
+    as audit.events has, and audit.state, which is given as many as audit.signals has.
+    """
     given = gather(process_environment(), config)
     refuse_unknown(given)
     kafka = load(KafkaSettings, given)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import httpx
+import orjson
 
 from schemas.errors import Misconfigured, Unavailable
 
@@ -58,6 +59,10 @@ class Client:
         """Return the JSON answer to a POST."""
         return self._call("POST", path, body=body)
 
+    def post_for_rows(self, path: str, body: Mapping[str, Any]) -> Json:
+        """Return the JSON answer to a POST for many rows, read fast: integers up to 64 bits."""
+        return orjson.loads(self._ask("POST", path, body=body).content)
+
     def pages(self, path: str, key: str, params: Params, limit: int) -> Iterator[dict[str, Any]]:
         """Yield up to `limit` rows of `key`, following the cursor from page to page."""
         left, cursor = limit, None
@@ -72,6 +77,11 @@ class Client:
     def _call(
         self, method: str, path: str, params: Params | None = None, body: object = None
     ) -> Json:
+        return self._ask(method, path, params, body).json()
+
+    def _ask(
+        self, method: str, path: str, params: Params | None = None, body: object = None
+    ) -> httpx.Response:
         given = {k: v for k, v in (params or {}).items() if v is not None}
         try:
             answer = self._http.request(method, path, params=given, json=body)
@@ -85,7 +95,7 @@ class Client:
                 f"no API answers at {self._base_url}: is it running? `audit up` starts it"
             ) from error
         if answer.is_success:
-            return answer.json()
+            return answer
         raise Refused(_problem(answer), answer.status_code)
 
 

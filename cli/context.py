@@ -1,5 +1,6 @@
 """What every command shares: which data folder, which API, and how errors end the process."""
 
+import importlib
 import json
 import sys
 from collections.abc import Callable
@@ -11,11 +12,14 @@ import click
 
 from cli.client import Client, Refused
 from cli.terminal import err, visible
+from runtime.environment import ours, process_environment
 from schemas.errors import Misconfigured, Unavailable
 
 EXIT_UNAVAILABLE: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_DIFFERENCE: Final = 3  # the ledger does not balance
+DATA_DIR: Final = "AUDIT_DATA_DIR"
+CLIENT_NAMES: Final = ("AUDIT_API_URL", "AUDIT_API_TOKEN_FILE")  # read by commands, by no service
 DATA_DIR_DEFAULT: Final = ".data"
 
 ROWS_MAX: Final = 1_000_000
@@ -42,7 +46,7 @@ def data_option(command: Callable[P, R]) -> Callable[P, R]:
     return click.option(
         "--data",
         "data",
-        envvar="AUDIT_DATA_DIR",
+        envvar=DATA_DIR,
         default=DATA_DIR_DEFAULT,
         show_default=True,
         type=click.Path(path_type=Path),  # a file there: said by those who need the folder
@@ -71,9 +75,21 @@ def api_options(command: Callable[P, R]) -> Callable[P, R]:
 
 def open_client(data: Path, api: str | None, token_file: Path | None) -> Client:
     """Return a client of the service that keeps its data there. Raises `Misconfigured`."""
+    refuse_misspelt()
     if api is None:
         api = f"http://127.0.0.1:{known_port(data, 'api')}"
     return Client(api.rstrip("/"), token_file or data / "token")
+
+
+def refuse_misspelt() -> None:
+    """Raise `Misconfigured` for misspelt settings, as a service does: none is ignored."""
+    environment = process_environment()
+    if ours(environment).keys() <= {DATA_DIR, *CLIENT_NAMES}:
+        return  # the usual case need not wait for what knows the settings
+    configuration = importlib.import_module("runtime.configuration")
+    problems = configuration.unknown_names(configuration.gather(environment), CLIENT_NAMES)
+    if problems:
+        raise Misconfigured("\n".join(problems))
 
 
 def known_port(data: Path, name: str) -> int:

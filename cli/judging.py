@@ -1,10 +1,10 @@
 """Stage 1 as the settings say, for the worker and for a replay; without Faust, which is heavy."""
 
 import logging
+from dataclasses import replace
 from typing import Final
 
-from detections.builtin import builtin_rules
-from detections.rule import RuleSet
+from detections.rule import Detector
 from pipeline.enrich import Lookups, Terms
 from pipeline.lookups import LookupPaths
 from pipeline.stage import Stage
@@ -14,7 +14,13 @@ from runtime.settings import PipelineSettings
 log: Final = logging.getLogger("audit.pipeline")
 
 
-def build_stage(settings: PipelineSettings, lookups: Lookups, incarnation: str) -> Stage:
+def build_stage(
+    settings: PipelineSettings,
+    lookups: Lookups,
+    detector: Detector,
+    incarnation: str,
+    canary_key: bytes = b"",
+) -> Stage:
     """Return stage 1 as the settings say; `incarnation` is that of audit.events."""
 
     def told(bug: Exception, where: str) -> None:
@@ -22,9 +28,9 @@ def build_stage(settings: PipelineSettings, lookups: Lookups, incarnation: str) 
 
     return Stage(
         lookups,
-        builtin_rules() if settings.rules else RuleSet(()),
+        detector,
         lambda _topic: incarnation,
-        terms_of(settings),
+        replace(terms_of(settings), canary_key=canary_key),
         on_bug=told,
     )
 

@@ -23,6 +23,7 @@ COMMANDS: Final = {
     "show": Place("cli.read", "show", "Show one event whole, or one alert."),
     "alerts": Place("cli.alerts", "alerts", "List alerts, or follow them as they come."),
     "quarantine": Place("cli.quarantine", "quarantine", "Look at what was no event; replay it."),
+    "rules": Place("cli.rules", "rules", "List, test, explain and write detection rules."),
     "ledger": Place("cli.checks", "ledger", "Prove that nothing is lost and nothing twice."),
     "doctor": Place("cli.checks", "doctor", "Check each part, and say what to do."),
     "serve": Place("cli.serve", "serve", "Run one service, as production does."),

@@ -1,31 +1,42 @@
-"""The pipeline as a service: stage 1 with its lookups, its worker, its health."""
+"""The pipeline as a service: both stages with rules and lookups, their workers, their health."""
 
 import asyncio
 import logging
 import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
+from cli.canary_key import read_canary_key
+from cli.detecting import Detecting, RuleWatch
 from cli.judging import build_stage, lookup_paths
 from cli.kafka_access import faust_credentials
+from cli.rule_reload import RULES, RuleMetrics, reload_rules
+from cli.stage2_service import STAGE_2, build_stage2, measure_stage2, watch_stage2
 from pipeline.agents import Progress, Routes
 from pipeline.app import SWITCH_S, GroupTimings, WorkerSettings, serve
+from pipeline.emit import BrokerAddress, Emitter
 from pipeline.guard import SourceGuard
 from pipeline.lookups import LookupFiles
 from pipeline.metrics import PipelineMetrics
 from pipeline.stage import Stage
+from pipeline.stage2 import Rules
 from runtime.broker_wait import Wanted, wait_for_broker
 from runtime.configuration import Given, load
 from runtime.health import Readiness, serve_health
 from runtime.kafka_client import client_options
 from runtime.lifecycle import EXIT_MISCONFIGURED
 from runtime.log import event
-from runtime.settings import KafkaSettings, PipelineSettings
+from runtime.memory import settle
+from runtime.settings import CanarySettings, KafkaSettings, PipelineSettings, RuleSettings
 from runtime.topic_look import TopicLook
+from runtime.topics import TopicSeen, see_topics
 from schemas.errors import BrokerUnavailable, Misconfigured
-from schemas.topics import ALERTS, EVENTS, RECORDS, topic_specs
+from schemas.topics import ALERTS, EVENTS, RECORDS, SIGNALS, STATE, topic_specs
 
 log: Final = logging.getLogger("audit.pipeline")
 RELOAD_PERIOD_S: Final = 1.0
@@ -34,32 +45,151 @@ STUCK_S: Final = 60.0
 KAFKA, WORKER, LOOKUPS = "kafka", "worker", "lookups"
 
 
-async def run_pipeline(given: Given, *, datadir: Path, makes_topics: bool) -> None:
-    """Run a worker until cancelled. Raises `Misconfigured`, or `BrokerUnavailable` on a crash."""
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What both stages are made of."""
+
+    settings: PipelineSettings
+    address: BrokerAddress
+    worker: WorkerSettings
+    topics: Mapping[str, TopicSeen]
+    watch: RuleWatch
+    registry: CollectorRegistry
+    readiness: Readiness
+    stop: asyncio.Event
+    make_look: Callable[[], TopicLook]
+    canary_key: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One stage at work: what runs, what goes on beside it, and how it takes new rules over."""
+
+    serve: Callable[[], Coroutine[Any, Any, int]]
+    duties: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
+    use: Callable[[Detecting], None]
+
+
+async def run_pipeline(given: Given, *, datadir: Path, makes_topics: bool, stage: str) -> None:
+    """Run a worker of stage 1, 2 or both until cancelled.
+
+    Raises `Misconfigured`, or `BrokerUnavailable` on a crash.
+    """
     settings, kafka = load(PipelineSettings, given), load(KafkaSettings, given)
+    canary_key = read_canary_key(load(CanarySettings, given), datadir.parent)
     registry = CollectorRegistry()
-    readiness = Readiness((KAFKA, WORKER, LOOKUPS))
-    sys.setswitchinterval(SWITCH_S)  # its two threads pass every run on to each other
-    async with serve_health(settings.health_host, settings.health_port, readiness, registry):
-        files = await asyncio.to_thread(LookupFiles, lookup_paths(settings))
-        readiness.meet(LOOKUPS)
-        incarnation = await _incarnation(settings, kafka, readiness, makes_topics=makes_topics)
-        stage = build_stage(settings, files.lookups, incarnation)
-        progress = Progress()
-        PipelineMetrics(registry, stage.tally, progress)
-        tasks = [
-            asyncio.create_task(_watch_worker(progress, readiness)),
-            asyncio.create_task(_reload(files, stage, readiness)),
-        ]
-        try:
-            await _work(_worker(settings, kafka, datadir, incarnation), kafka, stage, progress)
-        finally:
-            for task in tasks:
-                task.cancel()
+    conditions = {"1": (WORKER, LOOKUPS), "2": (STAGE_2,), "both": (WORKER, LOOKUPS, STAGE_2)}
+    readiness = Readiness((KAFKA, RULES, *conditions[stage]))
+    sys.setswitchinterval(SWITCH_S)  # its threads pass every run on to each other
+    async with AsyncExitStack() as closing:
+        health = serve_health(settings.health_host, settings.health_port, readiness, registry)
+        await closing.enter_async_context(health)
+        files = await _lookups(settings, readiness) if stage != "2" else None
+        watch = await asyncio.to_thread(RuleWatch, load(RuleSettings, given).dirs, settings)
+        RuleMetrics(registry, watch)
+        topics = await _topics(settings, kafka, readiness, makes_topics=makes_topics)
+        worker = _worker(settings, kafka, datadir, topics[EVENTS])
+
+        def make_look() -> TopicLook:
+            look = TopicLook(kafka.bootstrap, client_options(kafka))
+            closing.push_async_callback(look.close)
+            return look
+
+        stop = asyncio.Event()
+        address = BrokerAddress(kafka.bootstrap, client_options(kafka))
+        parts = Parts(
+            settings,
+            address,
+            worker,
+            topics,
+            watch,
+            registry,
+            readiness,
+            stop,
+            make_look,
+            canary_key,
+        )
+        works = [] if files is None else [_stage_1(parts, files)]
+        works += [_stage_2(parts)] if stage != "1" else []
+        settle()
+        await _work(parts, works)
+
+
+async def _lookups(settings: PipelineSettings, readiness: Readiness) -> LookupFiles:
+    files = await asyncio.to_thread(LookupFiles, lookup_paths(settings))
+    readiness.meet(LOOKUPS)
+    return files
+
+
+def _stage_1(parts: Parts, files: LookupFiles) -> Work:
+    settings, worker, now = parts.settings, parts.worker, parts.watch.current
+    stage = build_stage(settings, files.lookups, now.detector, worker.incarnation, parts.canary_key)
+    stage.use_detector(now.detector, now.extractor)
+    progress = Progress()
+    PipelineMetrics(parts.registry, stage.tally, progress)
+    guard = SourceGuard(EVENTS, RECORDS, worker.incarnation, parts.make_look())
+    routes = Routes(EVENTS, RECORDS, ALERTS, SIGNALS)
+    return Work(
+        lambda: serve(worker, stage, routes, progress=progress, stop=parts.stop, guard=guard),
+        (
+            lambda: _watch_worker(progress, parts.readiness),
+            lambda: _reload(files, stage, parts.readiness),
+        ),
+        lambda fresh: stage.use_detector(fresh.detector, fresh.extractor),
+    )
+
+
+def _stage_2(parts: Parts) -> Work:
+    rules = Rules(parts.watch.current.keeper, parts.watch.current.version)
+    looks = parts.make_look(), parts.make_look()
+    worker = build_stage2(parts.settings, parts.worker, rules, parts.topics, looks)
+    measure_stage2(parts.registry, rules, worker)
+    return Work(
+        lambda: worker.serve(parts.stop),
+        (lambda: watch_stage2(worker, parts.readiness),),
+        lambda fresh: rules.use(fresh.keeper, fresh.version),
+    )
+
+
+async def _work(parts: Parts, works: Sequence[Work]) -> None:
+    """Run the stages until cancelled or one of them ends: then both do, in good order."""
+    users = [work.use for work in works]
+    rules = reload_rules(parts.watch, users, parts.readiness, lambda: Emitter(parts.address))
+    tasks = [asyncio.create_task(duty()) for work in works for duty in work.duties]
+    tasks.append(asyncio.create_task(rules))
+    serving = [asyncio.create_task(work.serve()) for work in works]
+    try:
+        await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        parts.stop.set()
+        for task in tasks:
+            task.cancel()
+        codes = await asyncio.gather(*serving)
+    if EXIT_MISCONFIGURED in codes:
+        raise Misconfigured("the worker can't run with these settings: see the line above")
+    if any(codes):
+        raise BrokerUnavailable("the worker crashed: nothing is lost, it begins again")
+
+
+async def _topics(
+    settings: PipelineSettings, kafka: KafkaSettings, readiness: Readiness, *, makes_topics: bool
+) -> dict[str, TopicSeen]:
+    """Wait for the broker and the topics; return the topics as they are."""
+    specs = topic_specs(partitions=kafka.partitions, replication=kafka.replication)
+    names = (EVENTS, RECORDS, ALERTS, SIGNALS, STATE)
+    wanted = Wanted(names, settings.group, specs if makes_topics else (), is_records_large=True)
+
+    def missed(what: str) -> None:
+        readiness.miss(KAFKA, what, "start Kafka, or correct AUDIT_KAFKA_BOOTSTRAP")
+
+    await wait_for_broker(kafka, wanted, missed)
+    topics = await see_topics(kafka.bootstrap, names, client_options=client_options(kafka))
+    readiness.meet(KAFKA)
+    return topics
 
 
 def _worker(
-    settings: PipelineSettings, kafka: KafkaSettings, datadir: Path, incarnation: str
+    settings: PipelineSettings, kafka: KafkaSettings, datadir: Path, events: TopicSeen
 ) -> WorkerSettings:
     return WorkerSettings(
         group=settings.group,
@@ -72,58 +202,9 @@ def _worker(
         ),
         credentials=faust_credentials(kafka),
         ssl_context=client_options(kafka).get("ssl_context"),
-        incarnation=incarnation,
+        incarnation=events.topic_id,
+        sources=events.partitions,
     )
-
-
-async def _work(
-    worker: WorkerSettings, kafka: KafkaSettings, stage: Stage, progress: Progress
-) -> None:
-    look = TopicLook(kafka.bootstrap, client_options(kafka))
-    guard = SourceGuard(EVENTS, RECORDS, worker.incarnation, look)
-    stop = asyncio.Event()
-    serving = asyncio.create_task(
-        serve(
-            worker,
-            stage,
-            Routes(EVENTS, RECORDS, ALERTS),
-            progress=progress,
-            stop=stop,
-            guard=guard,
-        )
-    )
-    try:
-        await asyncio.shield(serving)
-    except asyncio.CancelledError:
-        stop.set()
-        await serving
-        raise
-    finally:
-        await look.close()
-    if serving.result() == EXIT_MISCONFIGURED:
-        raise Misconfigured("the worker can't run with these settings: see the line above")
-    if serving.result() != 0:
-        raise BrokerUnavailable("the worker crashed: nothing is lost, it begins again")
-
-
-async def _incarnation(
-    settings: PipelineSettings, kafka: KafkaSettings, readiness: Readiness, *, makes_topics: bool
-) -> str:
-    """Wait for the broker and the topics; return the incarnation of audit.events."""
-    specs = topic_specs(partitions=kafka.partitions, replication=kafka.replication)
-    wanted = Wanted(
-        (EVENTS, RECORDS, ALERTS),
-        settings.group,
-        specs if makes_topics else (),
-        is_records_large=True,
-    )
-
-    def missed(what: str) -> None:
-        readiness.miss(KAFKA, what, "start Kafka, or correct AUDIT_KAFKA_BOOTSTRAP")
-
-    ids = await wait_for_broker(kafka, wanted, missed)
-    readiness.meet(KAFKA)
-    return ids[EVENTS]
 
 
 async def _watch_worker(progress: Progress, readiness: Readiness) -> None:

@@ -11,14 +11,21 @@ import click
 from prometheus_client import CollectorRegistry
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from cli.context import EXIT_UNAVAILABLE, data_option, ends_well, known_port
+from cli.context import (
+    EXIT_UNAVAILABLE,
+    data_option,
+    ends_well,
+    known_port,
+    refuse_misspelt,
+)
 from cli.terminal import err, out, visible
 from producers.file import PREPARERS, Counts, as_is, publish_file, read_lines
 from producers.player import play
 from producers.publisher import Publisher
 from runtime.broker_wait import Wanted, wait_for_broker
 from runtime.clock import SystemClock
-from runtime.configuration import gather, load, process_environment
+from runtime.configuration import gather, load
+from runtime.environment import process_environment
 from runtime.health import Readiness, serve_health
 from runtime.kafka_client import client_options
 from runtime.lifecycle import PARENT_FD, follow_parent, run_service
@@ -36,6 +43,7 @@ log: Final = logging.getLogger("audit.sample")
 
 def kafka_settings(data: Path) -> KafkaSettings:
     """Return how to reach the broker: as the settings say, else the data folder's own."""
+    refuse_misspelt()
     given = gather(process_environment())
     settings = load(KafkaSettings, given)
     if KafkaSettings.variable("bootstrap") in given.values:

@@ -3,23 +3,32 @@
 import ast
 import sys
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final, cast, get_args
 
 from annotated_types import Ge, Le, MaxLen
 from prometheus_client import CollectorRegistry
 from prometheus_client.registry import Collector
 from pydantic.fields import FieldInfo
 
+from cli.canary_service import CanaryMetrics, CanaryPorts, CanaryRunner
+from cli.detecting import RuleWatch
+from cli.rule_folder import shipped
+from cli.rule_reload import RuleMetrics
+from cli.rules_shared import Loud, kind_of, loud_of
+from cli.stage2_service import measure_stage2
 from consumers.alerts.tally import Tally as AlertTally
 from consumers.sink.metrics import SinkMetrics
 from consumers.sink.reconcile import ReconcileMetrics
-from detections.builtin import builtin_rules
-from detections.rule import Rule
+from detections.canary_watch import Pace
+from detections.sigma.load import load_rules
 from pipeline.agents import Progress
+from pipeline.app import WorkerSettings
 from pipeline.metrics import PipelineMetrics
 from pipeline.stage import Tally
+from pipeline.stage2 import Book, BookTerms, Rules
+from pipeline.stage2_app import Stage2Worker
 from runtime.metrics import ProcessMetrics
-from runtime.settings import ALL, ServiceSettings
+from runtime.settings import ALL, PipelineSettings, ServiceSettings
 
 CONFIGURATION: Final = """# Configuration
 Made by `python -m cli.reference configuration > docs/configuration.md`; a test keeps it true.
@@ -49,10 +58,10 @@ Each service serves Prometheus metrics at `/metrics` on its health port, beside 
 DETECTIONS: Final = """# Detections
 Made by `python -m cli.reference detections > docs/detections.md`; a test keeps it true.
 
-These rules look at one event on its own, in stage 1. What they find goes to `audit.alerts`, under
-an id made of rule, version and coordinates, so that repeats give the same alert. An alert about
-something that had happened more than a day before the broker saw it is historical: stored and
-shown, never paged.
+The rules that ship, by the folder of `detections/rules/` that they are in; each has its tests
+beside it. How to write, try and change rules: [detection.md](detection.md). What those with a
+memory mean: [behaviours.md](behaviours.md). An alert about something that had happened more than a
+day before the broker saw it is historical: stored and shown, never paged.
 """
 PACKAGES: Final = (
     "schemas",
@@ -81,21 +90,41 @@ def metrics() -> str:
     AlertTally(registry)
     ProcessMetrics(registry)
     PipelineMetrics(registry, Tally(), Progress())
+    watch = RuleWatch((), PipelineSettings())
+    RuleMetrics(registry, watch)
+    rules = Rules(watch.current.keeper, watch.current.version)
+    bounds = BookTerms(1, 0)
+    idle = Stage2Worker(
+        WorkerSettings("", "", Path()), lambda _partition: Book(rules, bounds, lambda: 0.0)
+    )
+    measure_stage2(registry, rules, idle)
+    CanaryMetrics(registry, CanaryRunner(cast("CanaryPorts", _Nothing()), b"", Pace(0, 0)))
     rows = sorted(_metric(collector) for collector in _collectors(registry))
     return METRICS + "".join(row for group in rows for row in group)
 
 
+class _Nothing:
+    """Stands for ports that nobody calls."""
+
+    store = None
+
+
 def detections() -> str:
-    """Return docs/detections.md."""
-    return DETECTIONS + "".join(_rule(rule) for rule in builtin_rules().rules)
+    """Return docs/detections.md: the rules that ship, those of a folder together."""
+    folders: dict[str, list[Loud]] = {}
+    for rule in loud_of(load_rules(shipped().rules)):
+        folders.setdefault(rule.path.split("/")[1], []).append(rule)
+    return DETECTIONS + "".join(
+        f"\n## {folder}\n" + "".join(map(_rule, rules)) for folder, rules in sorted(folders.items())
+    )
 
 
-def _rule(rule: Rule) -> str:
+def _rule(rule: Loud) -> str:
     told = "; ".join(rule.false_positives) or "none known"
     return (
-        f"\n## {rule.title}\n`{rule.id}`, version {rule.version}, severity {rule.severity},"
-        f" {', '.join(rule.tags)}\n\n{rule.why}\n\n- Often harmless: {told}\n"
-        f"- Look:\n\n```\n{rule.runbook}\n```\n"
+        f"\n### {rule.title}\n`{rule.rule_id}`, {kind_of(rule)}, version {rule.version}, severity"
+        f" {rule.severity}, risk {rule.risk}, {', '.join(rule.tags)}\n\n{rule.why}\n\n"
+        f"- Often harmless: {told}\n- Look:\n\n```\n{rule.runbook}\n```\n"
     )
 
 

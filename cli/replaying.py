@@ -1,9 +1,11 @@
 """Replay from quarantine: stage 1 and the store put together, which may not know each other."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Final
 
+from cli.detecting import RuleWatch
 from cli.judging import build_stage, lookup_paths
 from consumers.quarantine import Alerts, Coordinates, JudgeAgain, ReplayReport, Selection, replay
 from pipeline.emit import Emitter
@@ -19,17 +21,17 @@ EMIT_S_MAX: Final = 30.0
 
 
 class Replayer:
-    """Replays one request at a time; the lookups are read for it and let go after."""
+    """Replays one request at a time; what judges is made for it and let go after."""
 
     def __init__(
         self,
         store: Store,
-        settings: PipelineSettings,
+        make_judge: Callable[[], JudgeAgain],
         make_emitter: Callable[[], Emitter],
         now_ms: Callable[[], int],
     ) -> None:
         self._store = store
-        self._settings = settings
+        self._make_judge = make_judge
         self._make_emitter = make_emitter
         self._now_ms = now_ms
         self._one_at_a_time = asyncio.Lock()
@@ -60,7 +62,7 @@ class Replayer:
 
         return replay(
             self._store,
-            _judge(self._settings),
+            self._make_judge(),
             Selection(asked.reason, asked.partition, asked.offset, _place(asked.after)),
             asked.limit,
             emit=emit,
@@ -75,8 +77,13 @@ def _place(after: str | None) -> Coordinates | None:
     return Coordinates(incarnation, topic, int(partition), int(offset))
 
 
-def _judge(settings: PipelineSettings) -> JudgeAgain:
-    stage = build_stage(settings, LookupFiles(lookup_paths(settings)).lookups, incarnation="")
+def judge_by(
+    settings: PipelineSettings, rule_dirs: Sequence[Path], canary_key: bytes = b""
+) -> JudgeAgain:
+    """Return stage 1 as it is now: lookups and rules are read for one replay, and let go after."""
+    lookups = LookupFiles(lookup_paths(settings)).lookups
+    detector = RuleWatch(rule_dirs, settings).current.detector
+    stage = build_stage(settings, lookups, detector, incarnation="", canary_key=canary_key)
 
     def judge_again(  # noqa: PLR0917 - as `JudgeAgain` has it
         raw: bytes | None,

@@ -2,44 +2,52 @@
 
 import importlib
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 import click
 
-from cli.context import EXIT_USAGE, data_option, ends_well
+from cli.context import CLIENT_NAMES, EXIT_USAGE, data_option, ends_well
 from cli.terminal import err, out, visible
-from runtime.configuration import Given, check, gather, load, process_environment, unknown_names
+from runtime.configuration import Given, check, gather, load, unknown_names
+from runtime.environment import process_environment
 from runtime.lifecycle import PARENT_FD, follow_parent, run_service
 from runtime.log import configure
 from runtime.settings import (
     AlertSettings,
     ApiSettings,
+    CanarySettings,
     KafkaSettings,
     LogSettings,
     PipelineSettings,
+    RuleSettings,
     ServiceSettings,
     SinkSettings,
     StoreSettings,
 )
 from schemas.errors import Misconfigured
 
-OTHER_NAMES: Final = (PARENT_FD, "AUDIT_API_URL", "AUDIT_API_TOKEN_FILE")
+MAKE_TOPICS: Final = (
+    "Create absent topics first, and give audit.records as many partitions as audit.events has;"
+    " settings of topics that exist are left to `audit topics --verify` (pipeline only)."
+)
+STAGE_HELP: Final = "Judge events (1), correlate them (2), or both in one process (pipeline only)."
 STORE_CLASSES: Final = (StoreSettings, SinkSettings, AlertSettings, ApiSettings)
+RULE_CLASSES: Final = (PipelineSettings, RuleSettings, CanarySettings)
 SETTINGS: Final[dict[str, tuple[type[ServiceSettings], ...]]] = {
-    "pipeline": (LogSettings, KafkaSettings, PipelineSettings),
+    "pipeline": (LogSettings, KafkaSettings, PipelineSettings, RuleSettings, CanarySettings),
     "sink": (LogSettings, KafkaSettings, StoreSettings, SinkSettings),
-    "alerts": (LogSettings, KafkaSettings, StoreSettings, AlertSettings),
+    "alerts": (LogSettings, KafkaSettings, StoreSettings, AlertSettings, *RULE_CLASSES),
     "api": (
         LogSettings,
         KafkaSettings,
         StoreSettings,
         ApiSettings,
         AlertSettings,
-        PipelineSettings,
+        *RULE_CLASSES,
     ),
-    "store": (LogSettings, KafkaSettings, *STORE_CLASSES, PipelineSettings),
+    "store": (LogSettings, KafkaSettings, *STORE_CLASSES, *RULE_CLASSES),
 }
 
 config_option = click.option(
@@ -54,10 +62,11 @@ config_option = click.option(
 @config_option
 @data_option
 @click.option("--check", "only_check", is_flag=True, help="Print the settings and what is wrong.")
-@click.option("--make-topics", is_flag=True, help="Create absent topics first (pipeline only).")
+@click.option("--make-topics", "makes_topics", is_flag=True, help=MAKE_TOPICS)
+@click.option("--stage", type=click.Choice(["1", "2", "both"]), default="both", help=STAGE_HELP)
 @ends_well
 def serve(
-    *, service: str, config: Path | None, data: Path, only_check: bool, make_topics: bool
+    *, service: str, config: Path | None, data: Path, only_check: bool, **duties: object
 ) -> None:
     """Run one service until SIGTERM: pipeline, sink, alerts, api, or store (the last three).
 
@@ -74,24 +83,24 @@ def serve(
     configure(service, logs.level, as_json=as_json)
     parent = environment.get(PARENT_FD)
     follow_parent(int(parent) if parent else None)
-    sys.exit(run_service(_work(service, given, data, make_topics=make_topics)))
+    sys.exit(run_service(_work(service, given, data, duties)))
 
 
 def refuse_unknown(given: Given) -> None:
     """Raise `Misconfigured` for misspelt settings: what they were meant for would be ignored."""
-    problems = unknown_names(given, OTHER_NAMES)
+    problems = unknown_names(given, CLIENT_NAMES)
     if problems:
         raise Misconfigured("\n".join(problems))
 
 
 def _work(
-    service: str, given: Given, data: Path, *, make_topics: bool
+    service: str, given: Given, data: Path, duties: Mapping[str, object]
 ) -> Coroutine[Any, Any, None]:
     """Import the service, and only it: the pipeline needs no FastAPI, the store no Faust."""
     work: Coroutine[Any, Any, None]
     if service == "pipeline":
         pipeline = importlib.import_module("cli.pipeline_service")
-        work = pipeline.run_pipeline(given, datadir=data / "faust", makes_topics=make_topics)
+        work = pipeline.run_pipeline(given, datadir=data / "faust", **duties)
     else:
         store = importlib.import_module("cli.store_service")
         names = store.PARTS if service == "store" else (service,)
@@ -101,7 +110,7 @@ def _work(
 
 def print_check(service: str, given: Given) -> None:
     """Print every setting with where it came from, then every problem; exit 2 if there is one."""
-    rows, problems = check(SETTINGS[service], given, known=OTHER_NAMES)
+    rows, problems = check(SETTINGS[service], given, known=CLIENT_NAMES)
     width = max(len(row.name) for row in rows)
     for row in rows:
         shown = f"{row.name:<{width}}  {visible(row.value)}"

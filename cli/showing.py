@@ -17,6 +17,13 @@ _DELIVERY_TABLE: Final = {
     "outcome": Column("OUTCOME"),
     "reason": Column("REASON", least=20),
 }
+_HISTORY_TABLE: Final = {
+    "at": Column("TIME (UTC)"),
+    "who": Column("WHO", least=12),
+    "kind": Column("WHAT"),
+    "before": Column("BEFORE", drop=1),
+    "value": Column("AFTER", least=20),
+}
 _ALERT_FIELDS: Final = (
     "alert_id",
     "severity",
@@ -36,6 +43,13 @@ _ALERT_FIELDS: Final = (
     "tags",
     "group",
     "event_count",
+    "status",
+    "assignee",
+    "alerts",
+    "last",
+    "lead_id",
+    "suppressed_by",
+    "rule_set",
 )
 
 
@@ -68,6 +82,9 @@ def print_alert(shown: Mapping[str, Any]) -> None:
     alert = shown["alert"]
     out.print(f"\n{visible(alert['title'])}", style="bold", markup=False, soft_wrap=True)
     _print_fields({name: alert[name] for name in _ALERT_FIELDS})
+    if alert["why"]:
+        out.print("\nWhy it matters", style="bold")
+        _print_lines([alert["why"]])
     if alert["runbook"]:
         out.print("\nWhat to do", style="bold")
         _print_lines(alert["runbook"].splitlines())
@@ -80,6 +97,9 @@ def print_alert(shown: Mapping[str, Any]) -> None:
     else:
         why = "its event was old when it came" if alert["historical"] else "there is no target"
         _print_lines([f"none: {why}"])
+    if shown["history"]:
+        out.print("\nHistory", style="bold")
+        print_table([{**one, "at": short(one["at"])} for one in shown["history"]], _HISTORY_TABLE)
 
 
 def print_section(title: str, fields: Mapping[str, Any]) -> None:

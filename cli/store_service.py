@@ -5,12 +5,19 @@ import socket
 from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from cli.replaying import Replayer
+from cli.alert_desk import change_writer, publishing
+from cli.alert_policy import alert_policy
+from cli.canary_key import read_canary_key
+from cli.canary_service import run_canaries
+from cli.own_loop import run_in_own_loop
+from cli.replaying import Replayer, judge_by
+from console.canaries import canary_probe
 from console.doctor import disk_probe, lag_probe, token_probe
 from console.ports import Ports
 from console.probes import kafka_probes, store_probes, target_probe
@@ -18,7 +25,6 @@ from console.reading import Bounds
 from console.service import ApiService, run_api
 from consumers.alerts.service import CONDITIONS as ALERT_CONDITIONS
 from consumers.alerts.service import AlertService, run_alerts
-from consumers.alerts.targets import parse_targets
 from consumers.migrate import migrate, migrations
 from consumers.sink.batch import Limits
 from consumers.sink.consumer import SinkConfig
@@ -34,12 +40,15 @@ from runtime.clock import SystemClock
 from runtime.configuration import Given, load
 from runtime.health import Readiness, serve_health
 from runtime.kafka_client import client_options
+from runtime.memory import settle
 from runtime.retry import Backoff
 from runtime.settings import (
     AlertSettings,
     ApiSettings,
+    CanarySettings,
     KafkaSettings,
     PipelineSettings,
+    RuleSettings,
     SinkSettings,
     StoreSettings,
 )
@@ -80,9 +89,13 @@ async def run_parts(given: Given, names: Sequence[str], *, data: Path) -> None:
         await stack.enter_async_context(serve_health(host, port, readiness, registry))
         store = await stack.enter_async_context(_store(stored))
         parts = Parts(given, kafka, store, registry, readiness, data)
+        settle()
         stop = asyncio.Event()
         works = {"sink": _sink, "alerts": _alerts, "api": _api}
-        await _run_all([works[name](parts, stop) for name in names], stop)
+        running = [works[name](parts, stop) for name in names]
+        if "alerts" in names:
+            running.append(run_canaries(given, store, registry, data, stop))
+        await _run_all(running, stop)
 
 
 async def _run_all(works: Sequence[Coroutine[Any, Any, None]], stop: asyncio.Event) -> None:
@@ -185,22 +198,27 @@ async def _sink(parts: Parts, stop: asyncio.Event) -> None:
 
 async def _alerts(parts: Parts, stop: asyncio.Event) -> None:
     settings = load(AlertSettings, parts.given)
+    targets, policy = alert_policy(settings)
     service = AlertService(
         parts.kafka.bootstrap,
         parts.store,
-        parse_targets(settings.targets),
+        targets,
         parts.registry,
         parts.readiness,
         group=settings.group,
         client_options=client_options(parts.kafka),
+        policy=policy,
     )
     if await _topics_are_there(parts, Wanted((ALERTS,), settings.group), ALERT_KAFKA, stop):
-        await run_alerts(service, stop)
+        # an alert must not wait while the sink packs a batch
+        await run_in_own_loop(partial(run_alerts, service), stop)
 
 
 async def _api(parts: Parts, stop: asyncio.Event) -> None:
     settings, stored = load(ApiSettings, parts.given), load(StoreSettings, parts.given)
-    targets = parse_targets(load(AlertSettings, parts.given).targets)
+    targets, _ = alert_policy(load(AlertSettings, parts.given))
+    canaries = load(CanarySettings, parts.given)
+    canary_key = read_canary_key(canaries, parts.data)
     clock, options = SystemClock(), client_options(parts.kafka)
     token_file = settings.token_file or parts.data / TOKEN_FILE
     specs = topic_specs(partitions=parts.kafka.partitions, replication=parts.kafka.replication)
@@ -220,20 +238,32 @@ async def _api(parts: Parts, stop: asyncio.Event) -> None:
         disk_probe(parts.data),
         token_probe(token_file),
         target_probe([target.name for target in targets]),
+        canary_probe(parts.store, canaries.period_s, has_key=bool(canary_key)),
     ]
 
     def make_emitter() -> Emitter:
         return Emitter(BrokerAddress(parts.kafka.bootstrap, options))
 
     judged_by = load(PipelineSettings, parts.given)
-    replayer = Replayer(parts.store, judged_by, make_emitter, clock.now_ms)
-    service = ApiService(
-        parts.store,
-        Ports(ledger=ask_ledger, replay=replayer.replay, probes=probes),
-        token_file,
-        host=settings.host,
-        port=settings.port,
-        bounds=Bounds(seconds_max=stored.query_timeout_s),
-        clock=clock,
-    )
-    await run_api(service, stop)
+    rule_dirs = load(RuleSettings, parts.given).dirs
+    make_judge = partial(judge_by, judged_by, rule_dirs, canary_key)
+    replayer = Replayer(parts.store, make_judge, make_emitter, clock.now_ms)
+    async with publishing(parts.kafka) as publish:
+        ports = Ports(
+            ledger=ask_ledger,
+            replay=replayer.replay,
+            probes=probes,
+            publish=publish,
+            change=change_writer(parts.store),
+            targets=[target.name for target in targets],
+        )
+        service = ApiService(
+            parts.store,
+            ports,
+            token_file,
+            host=settings.host,
+            port=settings.port,
+            bounds=Bounds(seconds_max=stored.query_timeout_s),
+            clock=clock,
+        )
+        await run_api(service, stop)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import importlib
+import signal
 import sys
 import time
 from collections.abc import Mapping
@@ -12,12 +13,14 @@ from typing import Final
 
 import click
 
-from cli.context import data_option, ends_well
+from cli.canary_key import CANARY_KEY
+from cli.context import CLIENT_NAMES, data_option, ends_well
 from cli.terminal import err, out
 from console.auth import load_token
 from runtime.broker import EmbeddedKafka, ensure_installed
-from runtime.configuration import Given, check, gather, load, process_environment
+from runtime.configuration import Given, check, gather, load
 from runtime.data_dir import DataDir
+from runtime.environment import process_environment
 from runtime.lifecycle import PARENT_FD
 from runtime.ports import LOOPBACK
 from runtime.probe import ready_probe
@@ -64,6 +67,7 @@ def up(*, data: Path, sample: bool, port: int | None, kafka_port: int | None) ->
     began = time.monotonic()
     with DataDir(data) as folder:
         load_token(load(ApiSettings, given).token_file or folder.path / "token")
+        load_token(folder.path / CANARY_KEY)  # before those who need it start, both at once
         wanted = dict.fromkeys(PORTS) | {"api": port, "kafka": kafka_port}
         layout = Layout(folder.path, folder.ports(wanted))
         ensure_installed()
@@ -74,20 +78,26 @@ def up(*, data: Path, sample: bool, port: int | None, kafka_port: int | None) ->
 
 def _refuse_wrong(given: Given, port: int | None, kafka_port: int | None) -> None:
     """Raise `Misconfigured` for all that a child would only say in its log."""
-    _rows, problems = check(ALL, given, known=("AUDIT_API_URL", "AUDIT_API_TOKEN_FILE"))
+    _rows, problems = check(ALL, given, known=CLIENT_NAMES)
     if port is not None and port == kafka_port:
         problems.append(f"--port and --kafka-port are both {port}: choose another for one of them")
     if problems:
         raise Misconfigured("\n".join(problems))
-    if targets := load(AlertSettings, given).targets:
+    alerts = load(AlertSettings, given)
+    if alerts.targets or alerts.routes:
         # only then: what reads them takes long to import
-        importlib.import_module("consumers.alerts.targets").parse_targets(targets)
+        importlib.import_module("cli.alert_policy").alert_policy(alerts)
 
 
 def _children(
     layout: Layout, folder: DataDir, environment: Mapping[str, str], *, sample: bool
 ) -> list[Child]:
-    broker = EmbeddedKafka(layout.data / "kafka", layout.ports["kafka"], layout.ports["controller"])
+    broker = EmbeddedKafka(
+        layout.data / "kafka",
+        layout.ports["kafka"],
+        layout.ports["controller"],
+        death_signal=signal.SIGTERM,
+    )
     common = {name: value for name, value in environment.items() if name != PARENT_FD}
     common |= {
         "AUDIT_DATA_DIR": str(layout.data),

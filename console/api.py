@@ -3,30 +3,24 @@
 import base64
 import difflib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Annotated, Any, Final
 
-import orjson
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import SecretStr
 from starlette.exceptions import HTTPException
 
-from console import cursor, lookups, rendering, search
+from console import alerts, canaries, cursor, lookups, rendering, scan, search
+from console.alert_queries import AlertSearch
 from console.auth import Credential
+from console.context import Api, Asked, json_answer, saw, whole
 from console.doctor import examine
-from console.gate import REQUEST_S_MAX, App, Gate, host_names
-from console.lookups import AlertSearch, QuarantineSearch
-from console.ports import Ports, Read
+from console.gate import App, Gate, host_names
+from console.lookups import QuarantineSearch
 from console.problems import Refused, problem, problem_of, problem_of_fault
-from console.reading import Reader
 from console.search import Search
-from runtime.clock import Clock, SystemClock
 from schemas.errors import AuditError, Misconfigured, StoreUnavailable, Unavailable
 from schemas.ledger import Ledger
 from schemas.views import (
-    AlertFound,
-    AlertPage,
     Diagnosis,
     EventFound,
     EventPage,
@@ -36,6 +30,8 @@ from schemas.views import (
     ReplayAsked,
     ReplayDone,
 )
+
+__all__ = ["Api", "build_api"]
 
 PROBLEM_JSON: Final = "application/problem+json"
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
@@ -47,24 +43,6 @@ _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
         (503, "A part is away: try again."),
     )
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Api:
-    """What the API is made of. `tenant` bounds the token to one tenant; without it, all.
-
-    `host` is the address listened on: besides loopback the only name that is answered to, with
-    `hosts`.
-    """
-
-    reader: Reader
-    ports: Ports
-    token: SecretStr
-    tenant: str | None = None
-    host: str = "127.0.0.1"
-    hosts: frozenset[str] = frozenset()
-    request_s_max: float = REQUEST_S_MAX
-    clock: Clock = field(default_factory=SystemClock)
 
 
 def build_api(api: Api) -> App:
@@ -79,6 +57,9 @@ def build_api(api: Api) -> App:
     )
     described.state.api = api
     described.include_router(routes)
+    described.include_router(alerts.routes, prefix="/v1", dependencies=[Depends(each_once)])
+    described.include_router(scan.routes, prefix="/v1", dependencies=[Depends(each_once)])
+    described.include_router(canaries.routes, prefix="/v1", dependencies=[Depends(each_once)])
     _handle_errors(described)
     return Gate(
         described,
@@ -108,13 +89,6 @@ def each_once(request: Request) -> None:
         seen.add(name)
 
 
-def api_of(request: Request) -> Api:
-    """Return what the application was built from."""
-    api: Api = request.app.state.api
-    return api
-
-
-Asked = Annotated[Api, Depends(api_of)]
 routes: Final = APIRouter(prefix="/v1", dependencies=[Depends(each_once)])
 
 
@@ -129,8 +103,8 @@ async def list_events(api: Asked, asked: Annotated[Search, Query()]) -> Response
     if len(rows) > asked.limit:
         key = tuple(page[-1][name] for name in ("incarnation", "partition", "offset"))
         following = cursor.encode(cursor.Cursor(page[-1]["occurred_us"], key), asked.question())
-    await _saw(api, "/v1/events", asked.model_dump(exclude_none=True), len(page))
-    return _json({"events": [rendering.render_event(row) for row in page], "next": following})
+    await saw(api, "/v1/events", asked.model_dump(exclude_none=True), len(page))
+    return json_answer({"events": [rendering.render_event(row) for row in page], "next": following})
 
 
 @routes.get("/events/{event_id:path}", response_model=EventFound)
@@ -146,8 +120,8 @@ async def show_event(api: Asked, event_id: str) -> Response:
     place = (row["incarnation"], row["topic"], row["partition"], row["offset"])
     batches = await api.reader.rows(lookups.batch_of(*place))
     raw, raw_base64 = rendering.render_raw(base64.b64decode(row["raw64"]))
-    await _saw(api, "/v1/events/{event_id}", {"event_id": event_id}, len(rows))
-    return _json(
+    await saw(api, "/v1/events/{event_id}", {"event_id": event_id}, len(rows))
+    return json_answer(
         {
             "event": rendering.render_event(row),
             "raw": raw,
@@ -158,43 +132,10 @@ async def show_event(api: Asked, event_id: str) -> Response:
     )
 
 
-@routes.get("/alerts", response_model=AlertPage)
-async def list_alerts(api: Asked, asked: Annotated[AlertSearch, Query()]) -> Response:
-    """List alerts, newest first; with `after` those stored since then, oldest first."""
-    question = asked.question()
-    newest = await api.reader.rows(lookups.newest_alert()) if asked.after is None else []
-    rows = await api.reader.rows(lookups.alerts(asked, api.tenant, api.clock.now_ms() * 1000))
-    page = rows[: asked.limit]
-    following, after = None, asked.after
-    if asked.after is None:
-        if len(rows) > asked.limit:
-            last = cursor.Cursor(page[-1]["recorded_ms"] * 1000, (page[-1]["alert_id"],))
-            following = cursor.encode(last, question)
-        start = newest[0] if newest else {"stored_ms": 0, "alert_id": ""}
-        after = _after(start, question)
-    elif page:
-        after = _after(page[-1], question)
-    await _saw(api, "/v1/alerts", asked.model_dump(exclude_none=True), len(page))
-    alerts = [rendering.render_alert(row) for row in page]
-    return _json({"alerts": alerts, "next": following, "after": after})
-
-
-@routes.get("/alerts/{alert_id}", response_model=AlertFound)
-async def show_alert(api: Asked, alert_id: str) -> Response:
-    """Show one alert with each attempt to deliver it."""
-    rows = await api.reader.rows(lookups.alert_by_id(alert_id, api.tenant))
-    if not rows:
-        raise Refused("not_found", "no alert has that id", field="alert_id")
-    tried = await api.reader.rows(lookups.deliveries_of(alert_id))
-    await _saw(api, "/v1/alerts/{alert_id}", {"alert_id": alert_id}, 1)
-    deliveries = [rendering.render_delivery(row) for row in tried]
-    return _json({"alert": rendering.render_alert(rows[0]), "deliveries": deliveries})
-
-
 @routes.get("/quarantine", response_model=QuarantinePage)
 async def list_quarantine(api: Asked, asked: Annotated[QuarantineSearch, Query()]) -> Response:
     """List quarantined messages, newest first."""
-    _whole(api)
+    whole(api)
     rows = await api.reader.rows(lookups.quarantine(asked, api.clock.now_ms() * 1000))
     page = rows[: asked.limit]
     following = None
@@ -202,8 +143,8 @@ async def list_quarantine(api: Asked, asked: Annotated[QuarantineSearch, Query()
         key = tuple(page[-1][name] for name in ("incarnation", "partition", "offset"))
         last = cursor.Cursor(page[-1]["recorded_ms"] * 1000, key)
         following = cursor.encode(last, asked.question())
-    await _saw(api, "/v1/quarantine", asked.model_dump(exclude_none=True), len(page))
-    return _json(
+    await saw(api, "/v1/quarantine", asked.model_dump(exclude_none=True), len(page))
+    return json_answer(
         {"messages": [rendering.render_quarantined(row) for row in page], "next": following}
     )
 
@@ -211,62 +152,40 @@ async def list_quarantine(api: Asked, asked: Annotated[QuarantineSearch, Query()
 @routes.post("/quarantine/replay", response_model=ReplayDone)
 async def replay_quarantine(api: Asked, asked: ReplayAsked) -> Response:
     """Judge open quarantined messages again; what is accepted now becomes an event, once."""
-    _whole(api)
+    whole(api)
     done = await api.ports.replay(asked)
-    await _saw(api, "/v1/quarantine/replay", asked.model_dump(exclude_none=True), done.replayed)
-    return _json(done.model_dump())
+    await saw(api, "/v1/quarantine/replay", asked.model_dump(exclude_none=True), done.replayed)
+    return json_answer(done.model_dump())
 
 
 @routes.get("/quarantine/{place}", response_model=QuarantineFound)
 async def show_quarantined(api: Asked, place: str) -> Response:
     """Show one quarantined message, named partition:offset, with its bytes."""
-    _whole(api)
+    whole(api)
     rows = await api.reader.rows(lookups.quarantined_at(place))
     if not rows:
         raise Refused("not_found", "no message of that place is in quarantine", field="place")
     raw, raw_base64 = rendering.render_raw(base64.b64decode(rows[0]["raw64"]))
-    await _saw(api, "/v1/quarantine/{place}", {"place": place}, 1)
+    await saw(api, "/v1/quarantine/{place}", {"place": place}, 1)
     message = rendering.render_quarantined(rows[0])
-    return _json({"message": message, "raw": raw, "raw_base64": raw_base64})
+    return json_answer({"message": message, "raw": raw, "raw_base64": raw_base64})
 
 
 @routes.get("/ledger", response_model=Ledger)
 async def show_ledger(api: Asked) -> Response:
     """Show what went in, what is stored, and that nothing is missing."""
-    _whole(api)
+    whole(api)
     ledger = await api.ports.ledger()
-    await _saw(api, "/v1/ledger", {}, len(ledger.partitions))
-    return _json(ledger.model_dump())
+    await saw(api, "/v1/ledger", {}, len(ledger.partitions))
+    return json_answer(ledger.model_dump())
 
 
 @routes.get("/doctor", response_model=Diagnosis)
 async def show_diagnosis(api: Asked) -> Response:
     """Say whether each part is there and as it must be, and what to do if not."""
-    _whole(api)
+    whole(api)
     diagnosis = await examine(api.ports.probes)
-    return _json(diagnosis.model_dump())
-
-
-async def _saw(api: Api, path: str, asked: Mapping[str, Any], rows: int) -> None:
-    await api.ports.saw(Read(path, asked, api.tenant, rows))
-
-
-def _whole(api: Api) -> None:
-    """Refuse what belongs to no tenant to a token that is for one."""
-    if api.tenant is not None:
-        raise Refused("forbidden_tenant", "this is for tokens that reach all tenants")
-
-
-def _after(row: Mapping[str, Any], question: str) -> str:
-    return cursor.encode(cursor.Cursor(row["stored_ms"] * 1000, (row["alert_id"],)), question)
-
-
-def _json(body: Mapping[str, Any]) -> Response:
-    return Response(
-        orjson.dumps(body),
-        media_type="application/json",
-        headers={"cache-control": "no-store", "x-content-type-options": "nosniff"},
-    )
+    return json_answer(diagnosis.model_dump())
 
 
 def _problem_json(fault: Problem) -> Response:

@@ -1,20 +1,18 @@
-"""The queries for all but search: one event, alerts, quarantine. Text is always a parameter."""
+"""The queries for one event and for quarantine. Text is always a parameter."""
 
 import re
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from console.cursor import ALERT_KEY, EVENT_KEY, decode, fingerprint
+from console.cursor import EVENT_KEY, decode, fingerprint
 from console.moment import parse_moment, store_text
 from console.problems import Refused
 from console.rendering import EVENT_SELECT
 from console.search import ROWS_DEFAULT, ROWS_MAX, Conditions, Query, tenant_of, unbounded
-from schemas.alert import Severity
-from schemas.tables import ALERTS, BATCHES, DELIVERIES, EVENTS, QUARANTINE
+from schemas.tables import BATCHES, EVENTS, QUARANTINE
 
 OTHERS_MAX: Final = 100
-DELIVERIES_MAX: Final = 1_000
 NAMED: Final = re.compile(r"([A-Za-z0-9_-]{8})-(\d{1,5})-(\d{1,18})", re.ASCII)
 PLACED: Final = re.compile(r"(\d{1,5}):(\d{1,18})", re.ASCII)
 
@@ -23,12 +21,6 @@ Moment = Annotated[str, Field(max_length=40, description="RFC 3339, a date, or s
 Limit = Annotated[int, Field(ge=1, le=ROWS_MAX)]
 Token = Annotated[str, Field(max_length=512)]
 
-ALERT_SELECT: Final = """
-    alert_id, rule_id, rule_version, title, severity, tenant, `group`, summary, runbook, tags, user,
-    action, resource, ip_address, session_id, event_ids, event_count, historical,
-    toUnixTimestamp64Micro(occurred) AS occurred_us,
-    toUnixTimestamp64Milli(recorded) AS recorded_ms, toUnixTimestamp64Milli(stored) AS stored_ms
-"""
 _REPLAYED: Final = (
     f"(incarnation, topic, partition, offset) IN (SELECT incarnation, topic, partition, offset "
     f"FROM {EVENTS} WHERE replayed = 1)"
@@ -38,26 +30,6 @@ QUARANTINE_SELECT: Final = f"""
     toUnixTimestamp64Milli(recorded) AS recorded_ms, toUnixTimestamp64Milli(stored) AS stored_ms,
     NOT ({_REPLAYED}) AS is_open
 """
-
-
-class AlertSearch(BaseModel):
-    """Which alerts to list, newest first; or with `after` the ones stored since, oldest first."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    since: Moment | None = None
-    until: Moment | None = None
-    severity: Severity | None = None
-    rule: Text | None = None
-    user: Text | None = None
-    tenant: Annotated[str, Field(min_length=1, max_length=64)] | None = None
-    limit: Limit = ROWS_DEFAULT
-    cursor: Token | None = None
-    after: Token | None = None
-
-    def question(self) -> str:
-        """Name the question without its page."""
-        return fingerprint(self.model_dump(exclude={"limit", "cursor", "after"}, exclude_none=True))
 
 
 class QuarantineSearch(BaseModel):
@@ -111,63 +83,9 @@ def batch_of(incarnation: str, topic: str, partition: int, offset: int) -> Query
     )
 
 
-def alerts(asked: AlertSearch, tenant: str | None, now_us: int) -> Query:
-    """Build the query for a page of alerts and one row more. Raises `Refused`."""
-    if asked.cursor is not None and asked.after is not None:
-        raise Refused("bad_parameter", "cursor and after exclude each other", field="after")
-    found = tenant_of(unbounded(), asked.tenant, tenant)
-    for column, value in (
-        ("severity", asked.severity),
-        ("rule_id", asked.rule),
-        ("user", asked.user),
-    ):
-        if value is not None:
-            found = found.also(f"{column} = {{{column}:String}}", **{column: value})
-    found = _period(found, "recorded", asked.since, asked.until, now_us)
-    order = "recorded DESC, alert_id DESC"
-    if asked.cursor is not None:
-        at = decode(asked.cursor, asked.question(), ALERT_KEY)
-        found = _beyond(found, "recorded", "<", at.moment_us, str(at.key[0]))
-    if asked.after is not None:
-        at = decode(asked.after, asked.question(), ALERT_KEY)
-        found = _beyond(found, "stored", ">", at.moment_us, str(at.key[0]))
-        order = "stored, alert_id"
-    sql = (
-        f"SELECT {ALERT_SELECT} FROM {ALERTS} FINAL WHERE {found.where()} "
-        f"ORDER BY {order} LIMIT {{rows:UInt32}}"
-    )
-    return Query(sql, {**found.parameters, "rows": asked.limit + 1})
-
-
-def newest_alert() -> Query:
-    """Build the query for where a follower starts."""
-    sql = (
-        "SELECT toUnixTimestamp64Milli(stored) AS stored_ms, alert_id "
-        f"FROM {ALERTS} FINAL ORDER BY stored DESC, alert_id DESC LIMIT 1"
-    )
-    return Query(sql, {})
-
-
-def alert_by_id(alert_id: str, tenant: str | None) -> Query:
-    """Build the query for one alert."""
-    found = tenant_of(unbounded(), None, tenant).also("alert_id = {id:String}", id=alert_id)
-    sql = f"SELECT {ALERT_SELECT} FROM {ALERTS} FINAL WHERE {found.where()} LIMIT 1"
-    return Query(sql, found.parameters)
-
-
-def deliveries_of(alert_id: str) -> Query:
-    """Build the query for each attempt to deliver an alert, in order."""
-    sql = (
-        "SELECT target, attempt, toString(outcome) AS outcome, error, "
-        f"toUnixTimestamp64Milli(at) AS at_ms FROM {DELIVERIES} WHERE alert_id = {{id:String}} "
-        "ORDER BY target, attempt LIMIT 1 BY target, attempt LIMIT {rows:UInt32}"
-    )
-    return Query(sql, {"id": alert_id, "rows": DELIVERIES_MAX})
-
-
 def quarantine(asked: QuarantineSearch, now_us: int) -> Query:
     """Build the query for a page of quarantined messages and one row more. Raises `Refused`."""
-    found = _period(unbounded(), "recorded", asked.since, asked.until, now_us)
+    found = period_of(unbounded(), "recorded", asked.since, asked.until, now_us)
     if asked.reason is not None:
         found = found.also("reason = {reason:String}", reason=asked.reason)
     if asked.state == "open":
@@ -225,17 +143,10 @@ def _at(found: Conditions, partition: int, offset: int) -> Conditions:
     )
 
 
-def _beyond(found: Conditions, column: str, side: str, moment_us: int, alert_id: str) -> Conditions:
-    return found.also(
-        f"({column}, alert_id) {side} ({{c_at:DateTime64(3, 'UTC')}}, {{c_id:String}})",
-        c_at=store_text(moment_us)[:-3],
-        c_id=alert_id,
-    )
-
-
-def _period(
+def period_of(
     found: Conditions, column: str, since: str | None, until: str | None, now_us: int
 ) -> Conditions:
+    """Return the conditions and those of a period of that column. Raises `Refused`."""
     bounds: tuple[tuple[str, str | None, str], ...] = (
         ("since", since, ">="),
         ("until", until, "<"),

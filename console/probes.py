@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from console.doctor import Finding, Probe, skew_probe
 from console.reading import Asks
+from runtime.kafka_release import LEVEL_4_0_MIN, metadata_level, release_of
 from runtime.topics import ensure_topics, topic_ids
 from schemas.tables import DELIVERIES, MIGRATIONS
 from schemas.tables import EVENTS as EVENTS_TABLE
@@ -13,6 +14,7 @@ from schemas.topics import EVENTS, TopicSpec
 
 MAJOR_MIN: Final = 26
 FAILING_MINUTES: Final = 60
+FAILURES: Final = ("failed", "given_up", "deferred")
 RECENT_MINUTES: Final = 10
 AHEAD_MS_MAX: Final = 10_000
 BEHIND_MS_MAX: Final = 60_000  # a sink that caught up within the minute is no skew
@@ -37,9 +39,10 @@ def store_probes(store: Asks, now_ms: Callable[[], int], versions: Sequence[int]
         rows = await ask(
             f"SELECT target, argMax(toString(outcome), (at, attempt)) AS last FROM {DELIVERIES} "
             f"WHERE at > now64() - INTERVAL {FAILING_MINUTES} MINUTE AND target != '*' "
-            "AND error != 'queued' GROUP BY target ORDER BY target LIMIT 100"
+            "AND error != 'queued' AND (outcome != 'deferred' OR position(error, '/') > 0) "
+            "GROUP BY target ORDER BY target LIMIT 100"
         )
-        bad = [row["target"] for row in rows if row["last"] in ("failed", "given_up")]
+        bad = [row["target"] for row in rows if row["last"] in FAILURES]
         return Finding(not bad, f"failing: {', '.join(bad)}" if bad else "none failing")
 
     async def ask_clock() -> int:
@@ -57,7 +60,7 @@ def store_probes(store: Asks, now_ms: Callable[[], int], versions: Sequence[int]
         Probe(
             "alert targets",
             f"no target failing in the last {FAILING_MINUTES} minutes",
-            "see 'audit alerts' and the log for the reason; correct the target's URL",
+            "see 'audit alerts targets' and the log for the reason; correct the target's URL",
             look_targets,
         ),
         skew_probe("the store", now_ms, ask_clock),
@@ -100,6 +103,9 @@ def kafka_probes(
         ids = await topic_ids(bootstrap, [EVENTS], client_options=options)
         return Finding(EVENTS in ids, "answers" if EVENTS in ids else f"answers, without {EVENTS}")
 
+    async def look_release() -> Finding:
+        return judge_level(await metadata_level(bootstrap, client_options=options))
+
     async def look_topics() -> Finding:
         states = await ensure_topics(bootstrap, specs, verify_only=True, client_options=options)
         faults = [f"{f.topic} {f.setting}: {f.have}" for s in states for f in s.faults]
@@ -112,13 +118,21 @@ def kafka_probes(
         Probe(
             "Kafka",
             f"answers, and tells the id of {EVENTS}",
-            "start it, or correct the bootstrap address; it must be Kafka 4 or tell topic ids",
+            "start it, or correct the bootstrap address; it must tell topic ids",
             look_broker,
         ),
+        Probe("Kafka's release", "Kafka 4.0 or newer", "upgrade the brokers", look_release),
         Probe(
             "topics", "with the settings that the promises need", "run 'audit topics'", look_topics
         ),
     ]
+
+
+def judge_level(level: int | None) -> Finding:
+    """Say which release a broker's metadata.version is of; one that tells none is a note."""
+    if level is None:
+        return Finding(is_ok=True, found="tells no metadata.version: not known", is_note=True)
+    return Finding(level >= LEVEL_4_0_MIN, f"{release_of(level)} (metadata.version {level})")
 
 
 def target_probe(names: Sequence[str]) -> Probe:

@@ -35,6 +35,7 @@ KINDS: Final[dict[str, Kind]] = {
         403, "The token is for another tenant", "leave tenant out, or use that tenant's token"
     ),
     "not_found": Kind(404, "There is no such thing", "check the id"),
+    "wrong_state": Kind(409, "Not in the state it is in", "look at it again"),
     "method_not_allowed": Kind(405, "That can't be done here", "see /openapi.json"),
     "too_large": Kind(413, "The request is too large", "send less"),
     "wrong_host": Kind(

@@ -184,44 +184,6 @@ def render_provenance(row: Row, batch: Row | None) -> dict[str, Any]:
     }
 
 
-def render_alert(row: Row) -> dict[str, Any]:
-    """Return an `AlertOut`."""
-    plain = (
-        "alert_id",
-        "rule_id",
-        "rule_version",
-        "title",
-        "severity",
-        "tenant",
-        "group",
-        "summary",
-        "event_count",
-    )
-    optional = ["runbook", "user", "action", "resource", "ip_address", "session_id"]
-    return {
-        **{name: row[name] for name in plain},
-        **{name: row[name] or None for name in optional},
-        "tags": list(row["tags"]),
-        "event_ids": list(row["event_ids"]),
-        "historical": bool(row["historical"]),
-        "occurred": rfc3339(row["occurred_us"]),
-        "recorded": rfc3339(row["recorded_ms"] * 1000, digits=3),
-        "stored": rfc3339(row["stored_ms"] * 1000, digits=3),
-    }
-
-
-def render_delivery(row: Row) -> dict[str, Any]:
-    """Return a `DeliveryOut`. The row before the first attempt only says that it was queued."""
-    is_queued = row["attempt"] == 0 and row["outcome"] == "failed"
-    return {
-        "target": row["target"],
-        "attempt": row["attempt"],
-        "outcome": "queued" if is_queued else row["outcome"],
-        "reason": None if is_queued else row["error"] or None,
-        "tried": rfc3339(row["at_ms"] * 1000, digits=3),
-    }
-
-
 def render_quarantined(row: Row) -> dict[str, Any]:
     """Return a `QuarantineOut`."""
     return {

@@ -12,6 +12,7 @@ from console.cursor import EVENT_KEY, Cursor, decode, fingerprint
 from console.moment import parse_moment, store_text
 from console.problems import Refused
 from schemas.alert import Severity
+from schemas.canary import CANARY
 from schemas.catalogue import Category
 from schemas.event import Result
 from schemas.tables import EVENTS
@@ -84,6 +85,9 @@ class Conditions(NamedTuple):
         return " AND ".join(self.clauses) or "1"
 
 
+NO_CANARIES: Final = f"NOT has(flags, '{CANARY}')"  # only a true mark has that flag
+
+
 def unbounded() -> Conditions:
     """Return the conditions that always hold."""
     return Conditions((), MappingProxyType({}))
@@ -110,6 +114,8 @@ def conditions(search: Search, tenant: str | None, now_us: int) -> Conditions:
     `tenant` is the credential's; None is one for all tenants. Raises `Refused`.
     """
     found = tenant_of(unbounded(), search.tenant, tenant)
+    if search.tenant is None:  # who asks for their tenant wants canaries
+        found = found.also(NO_CANARIES)
     for column in ("user", "action", "resource", "resource_id"):
         found = _pattern(found, column, getattr(search, column))
     if search.ip is not None:

@@ -36,9 +36,10 @@ cat >> secrets/alerts.env <<'EOF'
 AUDIT_ALERT_TARGETS=
 EOF
 random > secrets/api_token
+random > secrets/canary_key
 printf '%s\n' "$analyst" > secrets/analyst_password
 if [ "$(id -u)" = 0 ]; then
-    chown "$uid:$gid" secrets/*.env secrets/api_token secrets/analyst_password
+    chown "$uid:$gid" secrets/*.env secrets/api_token secrets/canary_key secrets/analyst_password
 fi
 
 cat > .env.new <<EOF

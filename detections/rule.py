@@ -1,14 +1,9 @@
 """What a detection is: it looks at one event and what was derived of it, and may find something."""
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from schemas.alert import Severity
-
-ACTIONS_CACHED_MAX: Final = 4096  # actions seen lately; a platform has some hundreds
 
 Fields = Mapping[str, Any]
 
@@ -30,6 +25,9 @@ class Derived(NamedTuple):
     data_class: str
     is_protected: bool
     has_changes: bool  # the details hold a before or an after
+    is_off_hours: bool = False
+    changed: tuple[str, ...] = ()  # paths in the details
+    flags: tuple[str, ...] = ()
 
 
 class Finding(NamedTuple):
@@ -43,10 +41,37 @@ class Finding(NamedTuple):
     risk: int
     tags: tuple[str, ...]
     runbook: str
+    why: str = ""
+
+
+class Hidden(NamedTuple):
+    """A match that an exception hides. It is counted; what would have been told is kept for search.
+
+    `finding` is None for a rule that only feeds others.
+    """
+
+    rule_id: str
+    exception_id: str
+    finding: Finding | None = None
+
+
+class Verdict(NamedTuple):
+    """What a detector says of one event.
+
+    `hits` are the rules that matched and that some correlation or behaviour refers to, as the
+    rule set numbers them.
+    """
+
+    findings: Sequence[Finding]
+    hits: Sequence[int]
+    hidden: Sequence[Hidden] = ()
+
+
+NOTHING: Final = Verdict((), ())
 
 
 class Detector(Protocol):
-    """What stage 1 calls once an event; built-in rules and rule engines look the same to it."""
+    """What stage 1 calls once an event."""
 
     @property
     def version(self) -> str:
@@ -55,60 +80,5 @@ class Detector(Protocol):
     def detect(self, fields: Fields, derived: Derived) -> Sequence[Finding]:
         """Return what fires, most important first not required. Pure, and total for any event."""
 
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """One detection with all that its reader needs.
-
-    `concerns` (action, category) keeps events away that can't match; its answer is remembered by
-    action. `examine` returns the summary, or '' if there is nothing to say. `runbook` may name
-    {user}, {resource}, {ip_address} and {session_id}: they are filled in quoted for a shell.
-    """
-
-    id: str
-    version: int
-    title: str
-    why: str
-    severity: Severity
-    risk: int
-    tags: tuple[str, ...]
-    false_positives: tuple[str, ...]
-    runbook: str
-    concerns: Callable[[str, str], bool]
-    examine: Callable[[Fields, Derived], str]
-    parameters: str = ""
-
-
-class RuleSet:
-    """Rules behind one door; as `Detector` promises."""
-
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        ids = [rule.id for rule in rules]
-        assert len(set(ids)) == len(ids), "two rules with one id"
-        self.rules: Final = tuple(rules)
-        named = "\n".join(f"{rule.id} {rule.version} {rule.parameters}" for rule in rules)
-        self.version: Final = hashlib.sha256(named.encode()).hexdigest()[:8]
-        self._concerned = lru_cache(maxsize=ACTIONS_CACHED_MAX)(self._find_concerned)
-
-    def detect(self, fields: Fields, derived: Derived) -> Sequence[Finding]:
-        """Ask the rules that the action concerns, as `Detector.detect` promises."""
-        concerned = self._concerned(fields["action"], derived.category)
-        if not concerned:
-            return ()
-        return [
-            Finding(
-                rule.id,
-                rule.version,
-                rule.severity,
-                rule.title,
-                summary,
-                rule.risk,
-                rule.tags,
-                rule.runbook,
-            )
-            for rule in concerned
-            if (summary := rule.examine(fields, derived))
-        ]
-
-    def _find_concerned(self, action: str, category: str) -> tuple[Rule, ...]:
-        return tuple(rule for rule in self.rules if rule.concerns(action, category))
+    def judge(self, fields: Fields, derived: Derived) -> Verdict:
+        """Return what fires and what stateful rules must know of; `NOTHING` mostly. Total."""

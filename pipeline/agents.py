@@ -1,7 +1,8 @@
 """The agent that carries runs through a pure stage to their output, and acknowledges them after.
 
-Deliveries of different partitions run side by side, so that one request carries several; at most
-one is under way per partition, so that order holds and nothing later is written when one fails.
+Deliveries of different partitions run side by side, so that one request carries several; those of
+one partition go one after the other, so that order holds and nothing later is written when one
+fails. The stage goes on with the next run while they are under way.
 """
 
 import asyncio
@@ -16,11 +17,13 @@ from faust.types import EventT, StreamT
 from pipeline.emit import Emitter
 from pipeline.guard import SourceGuard
 from pipeline.run import Output, Run
+from pipeline.signals import SignalSender
 from pipeline.transport import Parcel
 
 Stage = Callable[[Run], Output]
 
 
+RUNS_UNDER_WAY_MAX: Final = 6  # staged and not yet delivered: about 13 MiB each at the most
 DRAIN_S: Final = 2.0  # a stop waits this long for what is under way; the rest is done again
 
 
@@ -31,17 +34,20 @@ class Routes:
     source: str
     records: str
     alerts: str
+    signals: str = ""  # "": none are sent
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
     """Where a worker is in the group: for each of its partitions the committed and the end offset.
 
-    The end is what the broker said with the last fetch, at most a quarter of a second old.
+    The end is what the broker said with the last fetch, at most a quarter of a second old;
+    `polled_ms` has when that was, for each partition that was asked for.
     """
 
     is_joined: bool = False
     offsets: Mapping[tuple[str, int], tuple[int, int]] = field(default_factory=dict)
+    polled_ms: Mapping[tuple[str, int], int] = field(default_factory=dict)
 
 
 class Progress:
@@ -81,9 +87,18 @@ class Progress:
 
     def lags(self) -> dict[tuple[str, int], int]:
         """Return for each partition that is ours how many offsets are not yet delivered."""
+        return self._lags(self._ask_place())
+
+    def idle(self) -> dict[int, int]:
+        """Return the partitions with nothing to read, each with when the broker said so last."""
+        place = self._ask_place()
+        lags = self._lags(place)
+        return {tp[1]: polled for tp, polled in place.polled_ms.items() if lags.get(tp) == 0}
+
+    def _lags(self, place: Place) -> dict[tuple[str, int], int]:
         return {
             tp: max(0, end - max(committed, self._positions.get(tp, 0)))
-            for tp, (committed, end) in self._ask_place().offsets.items()
+            for tp, (committed, end) in place.offsets.items()
         }
 
     def is_stuck(self, silence_s_max: float) -> bool:
@@ -114,10 +129,13 @@ class Carrier:
         routes: Routes,
         progress: Progress,
         guard: SourceGuard | None = None,
+        signals: SignalSender | None = None,
     ) -> None:
         self._app = app
         self._guard = guard
+        self._signals = signals
         self._lanes: dict[int, asyncio.Task[None]] = {}
+        self._room = asyncio.Semaphore(RUNS_UNDER_WAY_MAX)
         self._crash: asyncio.Task[None] | None = None
         self._stage = stage
         self._emitter = emitter
@@ -135,16 +153,27 @@ class Carrier:
 
     async def _take(self, event: EventT[Any]) -> None:
         parcel = cast(Parcel, event.value)
-        output = self._stage(parcel.run)
+        await self._room.acquire()
         before = self._lanes.get(parcel.run.partition)
-        if before is not None:
-            await before  # raises what it raised: nothing may overtake what failed
-        lane = asyncio.create_task(self._finish(event, parcel, output))
+        if before is not None and before.done():
+            before.result()
+        output = self._stage(parcel.run)
+        lane = asyncio.create_task(self._finish(event, parcel, output, before))
         lane.add_done_callback(self._look)
         self._lanes[parcel.run.partition] = lane
+        await asyncio.sleep(0)  # the deliveries' turn: a stream that has more never waits
 
-    async def _finish(self, event: EventT[Any], parcel: Parcel, output: Output) -> None:
+    async def _finish(
+        self,
+        event: EventT[Any],
+        parcel: Parcel,
+        output: Output,
+        before: asyncio.Task[None] | None,
+    ) -> None:
         run = parcel.run
+        if before is not None:
+            await asyncio.wait((before,))
+            before.result()  # raises what it raised: nothing may overtake what failed
         if self._guard is not None:
             await self._guard.confirm()
         sends: list[Coroutine[Any, Any, None]] = []
@@ -152,6 +181,8 @@ class Carrier:
             sends.append(self._emitter.send_keyed(self._routes.alerts, output.alerts))
         if output.records:
             sends.append(self._emitter.send(self._routes.records, run.partition, output.records))
+        if self._signals is not None:
+            sends.append(self._signals.send(run, output.signals))
         await asyncio.gather(*sends)
         parcel.is_delivered = True
         event.ack()
@@ -159,7 +190,10 @@ class Carrier:
 
     def _look(self, lane: asyncio.Task[None]) -> None:
         """Crash at once when a delivery fails, even if no further run ever comes."""
-        if not lane.cancelled() and (error := lane.exception()) is not None:
+        self._room.release()
+        if lane.cancelled() or (error := lane.exception()) is None:
+            return
+        if self._crash is None:  # those behind it fail of the same
             self._crash = asyncio.ensure_future(self._app.crash(error))
 
 
@@ -171,9 +205,10 @@ def attach(  # noqa: PLR0913 - the parts that it joins
     routes: Routes,
     progress: Progress,
     guard: SourceGuard | None = None,
+    signals: SignalSender | None = None,
 ) -> None:
     """Give `app` the agent that reads `routes.source` in runs; before the app is started."""
     app.run_topics.add(routes.source)
-    carrier = Carrier(app, stage, emitter, routes, progress, guard)
+    carrier = Carrier(app, stage, emitter, routes, progress, guard, signals)
     topic = app.topic(routes.source, schema=RunSchema())
     app.agent(topic, name=f"carry-{routes.source}", concurrency=1)(carrier.carry)

@@ -6,10 +6,11 @@ import signal
 import ssl
 import sys
 import traceback
+from collections.abc import Coroutine, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import faust
 from faust.exceptions import ConsumerNotStarted
@@ -21,7 +22,9 @@ from pipeline.agents import Place, Progress, Routes, Stage, attach
 from pipeline.emit import BrokerAddress, Emitter
 from pipeline.guard import SourceGuard
 from pipeline.reading import RUN_RECORDS_MAX
+from pipeline.signals import CLOCK_PERIOD_S, Origin, SignalSender
 from pipeline.transport import PARTITION_FETCH_BYTES_MAX
+from runtime.memory import settle
 from schemas.errors import AuditError, Misconfigured
 
 log = logging.getLogger(__name__)
@@ -55,6 +58,7 @@ class WorkerSettings:
     credentials: CredentialsT | None = None  # faust.SASLCredentials, SSLCredentials, …
     ssl_context: ssl.SSLContext | None = None
     incarnation: str = ""  # stands beside each committed offset; "" applies to any topic
+    sources: int = 1  # partitions of the topic that signals are about
 
 
 def build_app(settings: WorkerSettings) -> faust.App:
@@ -110,15 +114,45 @@ async def serve(  # noqa: PLR0913 - the parts that it joins
     emitter = Emitter(address, compression=settings.compression)
     await emitter.start()
     app = build_app(settings)
-    progress.watch(partial(_place, app))
-    attach(app, stage, emitter=emitter, routes=routes, progress=progress, guard=guard)
-    watching = asyncio.create_task(_watch(app, guard)) if guard is not None else None
+    progress.watch(partial(place_of, app))
+    signals = None
+    if routes.signals:
+        origin = Origin(settings.incarnation, settings.sources)
+        signals = SignalSender(emitter, origin, topic=routes.signals)
+    attach(
+        app,
+        stage,
+        emitter=emitter,
+        routes=routes,
+        progress=progress,
+        guard=guard,
+        signals=signals,
+    )
+    duties = [] if guard is None else [guard.watch()]
+    if signals is not None:
+        duties.append(_tell_time(progress, signals))
+    try:
+        await run_app(app, stop, duties)
+    finally:
+        await emitter.stop()
+    return exit_code(app)
+
+
+async def run_app(
+    app: faust.App, stop: asyncio.Event, duties: Sequence[Coroutine[Any, Any, None]] = ()
+) -> None:
+    """Run an app and, beside it, its duties, until `stop` is set or something crashes."""
+    tasks = [asyncio.create_task(_attend(app, duty)) for duty in duties]
     try:
         await _run(app, stop)
     finally:
-        if watching is not None:
-            watching.cancel()
-        await _close(app, emitter)
+        for task in tasks:
+            task.cancel()
+        await _close(app)
+
+
+def exit_code(app: faust.App) -> int:
+    """Return the exit code of a worker whose app has ended; logs why it did."""
     return _told(app.crash_reason) if app.crashed else 0
 
 
@@ -132,29 +166,39 @@ def _told(reason: BaseException) -> int:
     return 2 if isinstance(reason, Misconfigured) else 1
 
 
-def _place(app: faust.App) -> Place:
+def place_of(app: faust.App) -> Place:
     """Look where the worker is; safe at any moment, before the start as well."""
     if not app.started or app.rebalancing or app.should_stop:
         return Place()
     consumer = app.consumer
     try:
+        tps = [tp for tp in consumer.assignment() if tp.topic in app.run_topics]
+        # asked before the ends: whatever came after it shows in them
+        polled_ms = {tp: polled for tp in tps if (polled := consumer.polled_ms(tp)) is not None}
         offsets = {
             (tp.topic, tp.partition): (consumer._committed_offset[tp] or 0, end)  # noqa: SLF001
-            for tp in consumer.assignment()
-            if tp.topic in app.run_topics and (end := consumer.highwater(tp)) is not None
+            for tp in tps
+            if (end := consumer.highwater(tp)) is not None
         }
     except (ConsumerNotStarted, AssertionError):
         # aiokafka asserts that a partition is still ours, in another thread's time
         return Place()
-    return Place(is_joined=app.consumer_generation_id > 0, offsets=offsets)
+    return Place(app.consumer_generation_id > 0, offsets, polled_ms)
 
 
-async def _watch(app: faust.App, guard: SourceGuard) -> None:
-    """Crash the worker when its topic is another, even if no run ever comes."""
+async def _attend(app: faust.App, duty: Coroutine[Any, Any, None]) -> None:
+    """Crash the worker when a duty fails, even if no run ever comes."""
     try:
-        await guard.watch()
+        await duty
     except AuditError as error:
         await app.crash(error)
+
+
+async def _tell_time(progress: Progress, signals: SignalSender) -> None:
+    """Tell stage 2 again and again how far each of our partitions is."""
+    while True:
+        await asyncio.sleep(CLOCK_PERIOD_S)
+        await signals.tell(progress.idle())
 
 
 async def _run(app: faust.App, stop: asyncio.Event) -> None:
@@ -175,12 +219,11 @@ async def _run(app: faust.App, stop: asyncio.Event) -> None:
             task.cancel()
 
 
-async def _close(app: faust.App, emitter: Emitter) -> None:
+async def _close(app: faust.App) -> None:
     try:
         await asyncio.wait_for(app.stop(), STOP_S)
     except TimeoutError:
         log.warning("the worker did not stop within %s s; what was under way is repeated", STOP_S)
-    await emitter.stop()
 
 
 def worker(
@@ -203,6 +246,7 @@ def worker(
         return await serve(settings, stage, routes, progress=progress or Progress(), stop=stop)
 
     sys.setswitchinterval(SWITCH_S)
+    settle()
     try:
         return asyncio.run(main())
     except AuditError as error:

@@ -2,17 +2,17 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError, MessageSizeTooLargeError
 
+from pipeline.batch import BATCH_BYTES_MAX, pack
 from pipeline.run import OutAlert, OutRecord
 from schemas.errors import BrokerUnavailable, Misconfigured
 
-BATCH_BYTES_MAX: Final = 1_000_000  # before compression, below a broker's default of 1 MiB
 REQUEST_BYTES_MAX: Final = 4_194_304  # what audit.records takes in one record
 KNOW_TRIES: Final = 10  # brokers learn of a new partition one after the other
 KNOW_WAIT_S: Final = 0.1
@@ -80,10 +80,24 @@ class Emitter:
         async with self._locks[topic, partition]:
             try:
                 await _know(producer, topic, partition)
-                for batch in pack(producer, records):
+                for batch in pack(records, self._compression):
+                    if batch.is_worth_sealing:
+                        await asyncio.to_thread(batch.seal)  # at most one a partition
                     await (await producer.send_batch(batch, topic, partition=partition))
             except KafkaError as error:
-                raise _translated(error, topic) from error
+                raise translated(error, topic) from error
+
+    async def send_many(self, topic: str, parcels: Mapping[int, Sequence[OutRecord]]) -> None:
+        """Write to several partitions at once, to each as `send` does."""
+        sends = [self.send(topic, number, records) for number, records in parcels.items()]
+        await asyncio.gather(*sends)
+
+    async def count_partitions(self, topic: str) -> int:
+        """Return how many partitions the topic has. Raises `BrokerUnavailable`."""
+        try:
+            return len(await self._opened().partitions_for(topic))
+        except KafkaError as error:
+            raise translated(error, topic) from error
 
     async def send_keyed(self, topic: str, messages: Sequence[OutAlert]) -> None:
         """Write messages, each to its key's partition; return when the broker has them all."""
@@ -92,35 +106,11 @@ class Emitter:
             sent = [await producer.send(topic, key=key, value=value) for key, value in messages]
             await asyncio.gather(*sent)
         except KafkaError as error:
-            raise _translated(error, topic) from error
+            raise translated(error, topic) from error
 
     def _opened(self) -> AIOKafkaProducer:
         assert self._producer is not None, "the emitter is not started"
         return self._producer
-
-
-def pack(producer: AIOKafkaProducer, records: Sequence[OutRecord]) -> Iterator[Any]:
-    """Fill batches one after the other; a record larger than a batch travels alone.
-
-    Lazy, so that only one batch stands in memory beside its records.
-    """
-    batch = None
-    for timestamp_ms, key, value, headers in records:
-        listed = list(headers)  # aiokafka takes no other sequence
-        if batch is not None:
-            # a full batch takes nothing and answers None
-            if (
-                batch.append(timestamp=timestamp_ms, key=key, value=value, headers=listed)
-                is not None
-            ):
-                continue
-            yield batch
-        batch = producer.create_batch()
-        taken = batch.append(timestamp=timestamp_ms, key=key, value=value, headers=listed)
-        assert taken is not None, "an empty batch takes any record"
-    if batch is not None:
-        batch.close()
-        yield batch
 
 
 async def _know(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
@@ -133,7 +123,8 @@ async def _know(producer: AIOKafkaProducer, topic: str, partition: int) -> None:
     raise BrokerUnavailable(f"{topic} has no partition {partition}: run `audit topics`")
 
 
-def _translated(error: KafkaError, topic: str) -> Exception:
+def translated(error: KafkaError, topic: str) -> Exception:
+    """Return our error for the producer's own."""
     if isinstance(error, MessageSizeTooLargeError):
         return Misconfigured(f"{topic}: max.message.bytes is below what the pipeline writes")
     return BrokerUnavailable(f"{topic}: the broker did not take a batch: {type(error).__name__}")

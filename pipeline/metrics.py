@@ -38,6 +38,17 @@ class PipelineMetrics(Collector):
         yield CounterMetricFamily(
             "audit_pipeline_runs", "Runs delivered and acknowledged.", value=progress.runs_total
         )
+        yield CounterMetricFamily(
+            "audit_pipeline_signals",
+            "Messages for rules with a memory, repeats included.",
+            value=tally.signals,
+        )
+        hidden = CounterMetricFamily(
+            "audit_pipeline_hidden", "Findings that an exception hid.", labels=["exception"]
+        )
+        for exception, count in tally.hidden.items():
+            hidden.add_metric([exception], count)
+        yield hidden
         lag = GaugeMetricFamily(
             "audit_pipeline_lag_records",
             "Raw messages that are on the broker and not yet delivered as records.",

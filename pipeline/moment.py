@@ -5,17 +5,23 @@ from functools import lru_cache
 from typing import Final
 
 RECORDED_MS_MAX: Final = 10_413_792_000_000 - 1  # the last millisecond of 2299
-STAMPS_CACHED_MAX: Final = 256  # a run holds records of a few milliseconds
+SECONDS_CACHED_MAX: Final = 256  # a run holds records of a few seconds
 DAY_MS: Final = 86_400_000
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-@lru_cache(maxsize=STAMPS_CACHED_MAX)
 def stamp(recorded_ms: int) -> str:
     """Spell the broker's time: "2025-10-11 14:23:15.123"; what the store can't hold is clamped."""
-    at = _EPOCH + timedelta(milliseconds=min(max(recorded_ms, 0), RECORDED_MS_MAX))
-    return at.replace(tzinfo=None).isoformat(" ", "milliseconds")
+    if not 0 <= recorded_ms <= RECORDED_MS_MAX:
+        recorded_ms = 0 if recorded_ms < 0 else RECORDED_MS_MAX
+    return f"{_spell_second(recorded_ms // 1_000)}.{recorded_ms % 1_000:03d}"
+
+
+@lru_cache(maxsize=SECONDS_CACHED_MAX)
+def _spell_second(second: int) -> str:
+    at = _EPOCH + timedelta(seconds=second)
+    return at.replace(tzinfo=None).isoformat(" ", "seconds")
 
 
 def retain_until(recorded_day: int, years: int) -> str:

@@ -7,12 +7,14 @@ from typing import Any, Final
 from detections.rule import Finding
 from pipeline.moment import to_rfc3339
 from schemas.alert import Alert, alert_id
+from schemas.canary import CANARY
 from schemas.secrets import mask_text
 from schemas.tables import COORDINATES
 
 SUMMARY_MAX: Final = 1_024  # characters, as the alert has it
 RUNBOOK_MAX: Final = 2_048
 TITLE_MAX: Final = 256
+WHY_MAX: Final = 1_024
 QUOTED_MAX: Final = 200  # of a value in a runbook's command
 
 # Control characters, and those that turn the direction of writing or can't be seen.
@@ -28,15 +30,27 @@ def clean(text: str, length_max: int) -> str:
 
 
 def fill_runbook(runbook: str, row: dict[str, Any]) -> str:
-    """Put the event's values in, quoted for a shell; what is absent becomes '?'."""
+    """Put the event's values in, quoted for a shell; a line that lacks one is left out whole."""
 
-    def quote(blank: re.Match[str]) -> str:
-        return shlex.quote(clean(str(row.get(blank[1], "")), QUOTED_MAX) or "?")
+    def value(blank: re.Match[str]) -> str:
+        return clean(str(row.get(blank[1], "")), QUOTED_MAX)
 
-    return _BLANK.sub(quote, runbook)[:RUNBOOK_MAX]
+    lines = [
+        _BLANK.sub(lambda blank: shlex.quote(value(blank)), line)
+        for line in runbook.split("\n")
+        if all(value(blank) for blank in _BLANK.finditer(line))
+    ]
+    return "\n".join(lines)[:RUNBOOK_MAX]
 
 
-def to_alert(finding: Finding, row: dict[str, Any], *, historical: bool) -> Alert:
+def to_alert(
+    finding: Finding,
+    row: dict[str, Any],
+    *,
+    historical: bool,
+    rule_set: str = "",
+    suppressed_by: str = "",
+) -> Alert:
     """Make the alert of one event; `row` is its record's, and its coordinates are the group."""
     coordinates = "-".join(str(row[name]) for name in COORDINATES)
     return Alert(
@@ -59,4 +73,8 @@ def to_alert(finding: Finding, row: dict[str, Any], *, historical: bool) -> Aler
         occurred=to_rfc3339(row["occurred"]),
         recorded=to_rfc3339(row["recorded"]),
         historical=historical,
+        canary=CANARY in row.get("flags", ()),
+        why=clean(finding.why, WHY_MAX),
+        rule_set=rule_set,
+        suppressed_by=suppressed_by,
     )

@@ -55,8 +55,16 @@ class OutAlert(NamedTuple):
     value: bytes
 
 
+class OutSignal(NamedTuple):
+    """What one stateful rule needs of a run for one group; the key decides the partition."""
+
+    key: bytes
+    value: bytes
+
+
 class Output(NamedTuple):
     """What is to be written before the run may be acknowledged: one record per raw record."""
 
     records: list[OutRecord]
     alerts: list[OutAlert]
+    signals: Sequence[OutSignal] = ()

@@ -5,6 +5,7 @@ settings whose versions it carries.
 """
 
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from hashlib import sha256
@@ -12,17 +13,23 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from detections.rule import Detector, Finding
+from detections.rule import NOTHING, Detector, Fields, Finding, Hidden
+from detections.stateful.alerts import DEFAULT_TENANT
+from detections.stateful.extractor import Extractor, Origin
 from pipeline.enrich import Enricher, Lookups, Terms
 from pipeline.line import to_members
 from pipeline.moment import stamp
 from pipeline.notice import to_alert
 from pipeline.risk import raise_severity, score
-from pipeline.run import OutAlert, Output, OutRecord, Run
+from pipeline.run import OutAlert, Output, OutRecord, OutSignal, Run
+from pipeline.signal_cut import to_messages
 from schemas.alert import Alert, Severity
+from schemas.canary import CANARY, rule_of, run_of, run_tenant
 from schemas.errors import BadEvent, Broken
 from schemas.event import decode
-from schemas.record import ACCEPTED, COVERAGE_HEADER, REJECTED
+from schemas.record import ACCEPTED, COVERAGE_HEADER, REJECTED, encode_coverage
+from schemas.secrets import find_clean, mask_text
+from schemas.signal import TEXT_MAX, bound_text
 from schemas.topics import EVENTS_MESSAGE_BYTES_MAX, RECORDS_MESSAGE_BYTES_MAX
 
 PIPELINE_VERSION: Final = 1  # raise it when the same event would give another record
@@ -46,7 +53,7 @@ class Source(NamedTuple):
     """What all records of a run share: as columns, and as the members of a line."""
 
     columns: dict[str, Any]
-    members: str
+    members: bytes
 
 
 class Judged(NamedTuple):
@@ -59,6 +66,8 @@ class Judged(NamedTuple):
 
 # The fields of `Judged`, bare: a named tuple takes five times as long to make.
 _Parts = tuple[str, bytes, list[Alert]]
+# Of a raw record its offset, the broker's time in ms, key and value.
+_Row = tuple[int, int, bytes | None, bytes | None]
 
 
 class Tally:
@@ -69,6 +78,8 @@ class Tally:
         self.rejected = 0
         self.bugs = 0
         self.alerts = 0
+        self.signals = 0
+        self.hidden: Counter[str] = Counter()  # findings that an exception hid, by its id
 
 
 class Stage:
@@ -87,6 +98,7 @@ class Stage:
         on_bug: Callable[[Exception, str], None] = lambda _bug, _where: None,
     ) -> None:
         self._detector = detector
+        self._extractor: Extractor | None = None
         self._incarnation_of = incarnation_of
         self._terms = terms or Terms()
         self._on_bug = on_bug
@@ -96,8 +108,18 @@ class Stage:
     def use(self, lookups: Lookups) -> None:
         """Judge by these lookups from the next record on; all memories of the old ones go."""
         self._enricher = Enricher(lookups, self._terms)
+        self._lookups_version = lookups.version
+        self._name_versions()
+
+    def use_detector(self, detector: Detector, extractor: Extractor | None = None) -> None:
+        """Judge by these rules from the next run on; without `extractor` nothing is signalled."""
+        self._detector = detector
+        self._extractor = extractor
+        self._name_versions()
+
+    def _name_versions(self) -> None:
         self.versions = (
-            f"pipeline={PIPELINE_VERSION} rules={self._detector.version} {lookups.version}"
+            f"pipeline={PIPELINE_VERSION} rules={self._detector.version} {self._lookups_version}"
             f" terms={self._terms.version}"
         )
 
@@ -107,29 +129,36 @@ class Stage:
         if ":" in incarnation:
             raise Broken("an incarnation with a colon can't stand in a coverage header")
         source = self._source(incarnation, run.topic, run.partition)
-        expected = run.position
+        expected, rejected = run.position, self.tally.rejected
         records: list[OutRecord] = []
         alerts: list[OutAlert] = []
-        for raw in run.records:
-            offset, key, timestamp_ms = raw.offset, raw.key, max(raw.timestamp, 0)
-            kind, line, found = self._judge(raw.value, source, offset, timestamp_ms, key)
-            coverage = f"{kind}:{incarnation}:{expected}:{offset}".encode()
+        rows = [(raw.offset, max(raw.timestamp, 0), raw.key, raw.value) for raw in run.records]
+        for row, is_clean in zip(rows, find_clean([row[3] for row in rows]), strict=True):
+            kind, line, found = self._judge(row, source, is_clean=is_clean)
+            offset, timestamp_ms, key, _ = row
+            coverage = encode_coverage(kind, incarnation, expected, offset)
             headers = ((COVERAGE_HEADER, coverage),)
             if key is not None and len(key) > KEY_BYTES_MAX:
                 key = None  # the coverage tells the place; a key only helps tools
-            records.append(OutRecord(timestamp_ms, key, line, headers))
+            records.append(tuple.__new__(OutRecord, (timestamp_ms, key, line, headers)))
             for alert in found:
                 value = alert.model_dump_json().encode()
                 alerts.append(OutAlert(alert.alert_id.encode(), value))
             expected = offset + 1
-        return Output(records, alerts)
+        self.tally.accepted += len(records) - (self.tally.rejected - rejected)
+        self.tally.alerts += len(alerts)
+        return Output(records, alerts, self._signals())
 
     def judge(
         self, raw: bytes | None, where: Where, recorded_ms: int, key: bytes | None = None
     ) -> Judged:
         """Judge one record as a run of it would be: for replays of what was rejected before."""
         source = self._source(where.incarnation, where.topic, where.partition)
-        return Judged(*self._judge(raw, source, where.offset, max(recorded_ms, 0), key))
+        row = where.offset, max(recorded_ms, 0), key, raw
+        judged = Judged(*self._judge(row, source, is_clean=False))
+        self.tally.accepted += judged.kind == ACCEPTED
+        self.tally.alerts += len(judged.alerts)
+        return judged
 
     def _source(self, incarnation: str, topic: str, partition: int) -> Source:
         columns = {
@@ -138,20 +167,17 @@ class Stage:
             "topic": topic,
             "partition": partition,
         }
-        return Source(columns, to_members(columns).decode())
+        return Source(columns, to_members(columns))
 
-    def _judge(
-        self,
-        raw: bytes | None,
-        source: Source,
-        offset: int,
-        recorded_ms: int,
-        key: bytes | None,
-    ) -> _Parts:
-        """Accept or reject one raw record. Total: a bug of ours rejects it too, and is counted."""
+    def _judge(self, row: _Row, source: Source, *, is_clean: bool) -> _Parts:
+        """Accept or reject one raw record. Total: a bug of ours rejects it too, and is counted.
+
+        `is_clean` says that it certainly holds no secret.
+        """
+        offset, recorded_ms, key, raw = row
         try:
-            kind, line, alerts = self._accept(raw, source, offset, recorded_ms)
-            _check_size(len(line) + len(key or b""))
+            accepted = self._accept(raw, source, offset, recorded_ms, is_clean=is_clean)
+            _check_size(len(accepted[1]) + len(key or b""))
         except BadEvent as bad:
             return self._reject(raw, source, offset, recorded_ms, bad)
         except MemoryError:
@@ -161,33 +187,87 @@ class Stage:
             self._on_bug(bug, f"{source.columns['topic']}-{source.columns['partition']}-{offset}")
             fault = BadEvent("pipeline", "bug", _place_of(bug))
             return self._reject(raw, source, offset, recorded_ms, fault)
-        self.tally.accepted += 1
-        self.tally.alerts += len(alerts)
-        return kind, line, alerts
+        return accepted
 
-    def _accept(self, raw: bytes | None, source: Source, offset: int, recorded_ms: int) -> _Parts:
+    def _accept(
+        self, raw: bytes | None, source: Source, offset: int, recorded_ms: int, *, is_clean: bool
+    ) -> _Parts:
         fields = decode(raw)
         assert raw is not None, "decode refuses null"
-        columns, derived, flags, severity, occurred_ms = self._enricher.enrich(
-            fields, raw, recorded_ms
+        columns, own, derived, flags, severity, occurred_ms = self._enricher.enrich(
+            fields, raw, recorded_ms, is_clean=is_clean
         )
-        findings = self._detector.detect(fields, derived)[:FINDINGS_MAX]
+        verdict = self._detector.judge(fields, derived)
+        findings = verdict.findings[:FINDINGS_MAX]
         grade = _grade if findings else _grade_plain
+        if "event_id" not in own:
+            own["event_id"] = _made_id(source, offset)
+        own["offset"] = offset
+        own["recorded"] = stamp(recorded_ms)
+        own["raw"] = raw.decode()
         parts = (
             *columns,
             grade(severity, derived.result, flags, findings or ()),
-            b"" if fields.get("event_id") else _made_id(source, offset),
-            f'{source.members},"offset":{offset},"recorded":"{stamp(recorded_ms)}","raw":'.encode(),
-            orjson.dumps(raw.decode()),
-            b"}",
+            source.members,
+            b",",
+            orjson.dumps(own)[1:],
         )
         line = b"".join(parts)
-        if not findings:
+        if verdict is not NOTHING:
+            if verdict.hidden:
+                self.tally.hidden.update(hidden.exception_id for hidden in verdict.hidden)
+            if self._extractor is not None:
+                who = _who(fields, own["event_id"], is_clean=is_clean)
+                place = source.columns["incarnation"], source.columns["partition"], offset
+                tenant, only = fields.get("tenant") or DEFAULT_TENANT, ""
+                if CANARY in flags:
+                    tenant, only = run_tenant(run_of(own["event_id"])), rule_of(fields)
+                origin = tuple.__new__(  # in half the time of its own constructor
+                    Origin, (tenant, *place, occurred_ms, recorded_ms, who, only)
+                )
+                self._extractor.take(verdict.hits, findings, fields, derived, origin)
+        if not findings and not verdict.hidden:
             return ACCEPTED, line, []
-        row = orjson.loads(line)
-        historical = recorded_ms - occurred_ms > self._terms.historical_ms_min
-        alerts = [to_alert(finding, row, historical=historical) for finding in findings]
+        is_historical = recorded_ms - occurred_ms > self._terms.historical_ms_min
+        alerts = self._alerts(findings, verdict.hidden, line, is_historical=is_historical)
         return ACCEPTED, line, alerts
+
+    def _alerts(
+        self,
+        findings: Sequence[Finding],
+        hidden: Sequence[Hidden],
+        line: bytes,
+        *,
+        is_historical: bool,
+    ) -> list[Alert]:
+        """Tell of what was found, and of what an exception hides: that is stored, never sent."""
+        told = [(finding, "") for finding in findings]
+        told += [(each.finding, each.exception_id) for each in hidden if each.finding]
+        row = orjson.loads(line)
+        return [
+            to_alert(
+                finding,
+                row,
+                historical=is_historical,
+                rule_set=self._detector.version,
+                suppressed_by=exception_id,
+            )
+            for finding, exception_id in told
+        ]
+
+    def _signals(self) -> Sequence[OutSignal]:
+        """Return what the run tells rules with a memory."""
+        if self._extractor is None:
+            return ()
+        signals: list[OutSignal] = []
+        for signal in self._extractor.drain():
+            try:
+                signals += to_messages(signal)
+            except (TypeError, ValueError) as bug:  # one group must never block the partition
+                self.tally.bugs += 1
+                self._on_bug(bug, f"{signal.rule} in partition {signal.partition}")
+        self.tally.signals += len(signals)
+        return signals
 
     def _reject(
         self,
@@ -233,10 +313,33 @@ def _grade(
 _grade_plain: Final = lru_cache(maxsize=GRADES_CACHED_MAX)(_grade)  # of what no rule found
 
 
-def _made_id(source: Source, offset: int) -> bytes:
+def _who(fields: Fields, event_id: str, *, is_clean: bool) -> tuple[str, str, str, str, str, str]:
+    """Return what an alert will say of the event, bounded and without secrets."""
+    get = fields.get
+    if is_clean:  # and of these only a resource may be longer than what signals carry
+        resource = get("resource") or ""
+        if len(resource) > TEXT_MAX:
+            resource = bound_text(resource)
+        address, session = get("ip_address") or "", get("session_id") or ""
+        return event_id, fields["user"], fields["action"], resource, address, session
+    return (
+        event_id,
+        _bounded(fields["user"]),
+        _bounded(fields["action"]),
+        _bounded(fields.get("resource")),
+        _bounded(fields.get("ip_address")),
+        _bounded(fields.get("session_id")),
+    )
+
+
+def _bounded(text: str | None) -> str:
+    return bound_text(mask_text(text)) if text else ""
+
+
+def _made_id(source: Source, offset: int) -> str:
     """Name an event that brings no id by where it lies."""
     incarnation, partition = source.columns["incarnation"], source.columns["partition"]
-    return to_members({"event_id": f"{incarnation[:8]}-{partition}-{offset}"})
+    return f"{incarnation[:8]}-{partition}-{offset}"
 
 
 def _check_size(size: int) -> None:

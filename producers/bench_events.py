@@ -98,7 +98,7 @@ def _text(seed: int) -> bytes:
     """Write what audit details say: phrases that recur, each with a number of its own.
 
     A kilobyte of these events takes zstd more than a kilobyte of real CloudTrail events does
-    (level 3, blocks of 1 MiB: 111 bytes against 85), so that no bench flatters itself.
+    (112 bytes against 85, by `python -m bench disk`), so that no bench flatters itself.
     """
     rng = Random(f"notes/{seed}")  # noqa: S311 - repeatable, not secret
     phrases = [" ".join(rng.choices(_WORDS, k=_PHRASE_WORDS)) for _ in range(_PHRASES)]

@@ -14,11 +14,9 @@ import orjson
 from producers.cloudtrail import from_cloudtrail
 from producers.event_id import time_ordered_id
 from producers.lane import Outcome, Receipt
-from producers.message import Message, key_of, raw_message, to_message
-from schemas.address import parse_address
+from producers.message import Message, check, key_of, raw_message, to_message
 from schemas.errors import BadEvent, Misconfigured
 from schemas.event import decode
-from schemas.moment import parse
 
 LINE_BYTES_MAX: Final = 64 * 1024 * 1024  # a gzipped CloudTrail file is one line of all its events
 LINES_PER_CALL: Final = 1_000
@@ -92,11 +90,7 @@ def read_lines(stream: BinaryIO, bytes_max: int = LINE_BYTES_MAX) -> Iterator[Li
 
 def native(raw: bytes) -> Message:
     """Check that the pipeline will take it, and publish the bytes as they are."""
-    fields = decode(raw)
-    parse(fields["timestamp"])
-    if (address := fields.get("ip_address")) is not None:
-        parse_address(address)
-    return raw_message(raw, key_of(fields))
+    return raw_message(raw, key_of(check(raw)))
 
 
 def as_is(raw: bytes) -> Message:

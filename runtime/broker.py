@@ -4,6 +4,7 @@ import argparse
 import base64
 import contextlib
 import shutil
+import signal
 import socket
 import struct
 import subprocess
@@ -74,10 +75,12 @@ class EmbeddedKafka:
         home: Path | None = None,
         is_quick: bool = True,
         aot_output: Path | None = None,
+        death_signal: int = signal.SIGKILL,
     ) -> None:
         """Take free ports where none are given; `is_quick=False` gives the full compiler.
 
-        `aot_output` makes this a training run: see `train`.
+        `aot_output` makes this a training run: see `train`. `death_signal` is what Linux sends
+        when we are killed: SIGTERM leaves clients that end with us the time to do so.
         """
         self.data_dir = data_dir.absolute()
         self.port = port or free_port()
@@ -85,6 +88,7 @@ class EmbeddedKafka:
         self._home = home or kafka_home()
         self._is_quick = is_quick
         self._aot_output = aot_output
+        self._death = death_signal
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -148,7 +152,9 @@ class EmbeddedKafka:
         argv = [*self._java(classes), "kafka.Kafka", str(self.properties_path)]
         argv[1:1] = training
         with self._output_path.open("wb") as output:
-            self._process = spawn(argv, env=ENVIRONMENT, output=output, cwd=self.data_dir)
+            self._process = spawn(
+                argv, env=ENVIRONMENT, output=output, cwd=self.data_dir, death_signal=self._death
+            )
         self.pid_path.write_text(f"{self._process.pid}\n", encoding="ascii")
 
     def wait_ready(self, timeout_s: float = START_TIMEOUT_S) -> None:

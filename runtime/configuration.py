@@ -1,7 +1,6 @@
 """Reads settings from the environment and a file, and finds everything wrong with them at once."""
 
 import difflib
-import os
 import tomllib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,13 +10,13 @@ from typing import Any, Final, TypeVar
 from dotenv import dotenv_values
 from pydantic import SecretStr, ValidationError
 
+from runtime.environment import PREFIX, ours
 from runtime.lifecycle import PARENT_FD
 from runtime.settings import ALL, ServiceSettings
 from schemas.errors import Misconfigured
 from schemas.secrets import MASK
 
 S = TypeVar("S", bound=ServiceSettings)
-PREFIX: Final = "AUDIT_"
 CONFIG: Final = "AUDIT_CONFIG"
 DATA_DIR: Final = "AUDIT_DATA_DIR"
 # of the command line and the supervisor, not of a service
@@ -44,11 +43,6 @@ class Given:
     problems: tuple[str, ...]
 
 
-def process_environment() -> Mapping[str, str]:
-    """Return this process's environment, as it is now."""
-    return dict(os.environ)  # noqa: TID251 - this is the place
-
-
 def gather(environment: Mapping[str, str], config: Path | None = None) -> Given:
     """Collect what the environment and the file give; the environment wins.
 
@@ -57,9 +51,7 @@ def gather(environment: Mapping[str, str], config: Path | None = None) -> Given:
     """
     path = config or (Path(environment[CONFIG]) if environment.get(CONFIG) else None)
     in_file, problems = _read_file(path) if path else ({}, ())
-    in_environment = {
-        name: value for name, value in environment.items() if name.startswith(PREFIX) and value
-    }
+    in_environment = ours(environment)
     origins = dict.fromkeys(in_file, str(path)) | dict.fromkeys(in_environment, "environment")
     return Given(in_file | in_environment, origins, problems)
 

@@ -4,6 +4,7 @@ Read through `runtime.configuration`, so that files, the environment and misspel
 judged together; constructing a class directly reads neither.
 """
 
+import os
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
@@ -128,6 +129,14 @@ class PipelineSettings(ServiceSettings):
     """Quarantine events with unknown top-level fields instead of counting them."""
     rules: bool = True
     """Run the detections and raise alerts."""
+    signals_group: Annotated[str, Field(pattern=r"^[\w.\-]{1,128}$")] = "audit-stage-2"
+    """Consumer group of stage 2, and the beginning of its transactional ids."""
+    groups_max: Annotated[int, Field(ge=1_000, le=100_000_000)] = 1_000_000
+    """Groups that rules with a memory may keep over all partitions; some 400 bytes each."""
+    grace_s: Annotated[int, Field(ge=0, le=7 * DAY_S)] = 900
+    """Events that came in longer after they happened count in no window of such rules."""
+    source_idle_s: Annotated[int, Field(ge=5, le=DAY_S)] = 300
+    """A partition of audit.events of which no worker speaks for so long holds no window open."""
     directory_file: Path | None = None
     """Who is who (YAML, JSON or CSV); reloaded when it changes."""
     policy_file: Path | None = None
@@ -157,6 +166,37 @@ class PipelineSettings(ServiceSettings):
         return self
 
 
+class RuleSettings(ServiceSettings):
+    """Where detection rules are, beside those that ship."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_RULES_")
+
+    dirs: Annotated[tuple[Path, ...], NoDecode, Field(max_length=64)] = ()
+    """Folders of Sigma files, separated as in PATH; a change is taken over within seconds."""
+
+    @field_validator("dirs", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        return tuple(part for part in value.split(os.pathsep) if part)
+
+
+class CanarySettings(ServiceSettings):
+    """Synthetic events that prove that each rule still speaks."""
+
+    model_config = SettingsConfigDict(env_prefix="AUDIT_CANARY_")
+
+    period_s: Annotated[int, Field(ge=0, le=30 * DAY_S)] = 3_600
+    """How often each rule's canary is sent, all of them spread over that time. 0: never."""
+    deadline_s: Annotated[int, Field(ge=1, le=DAY_S)] = 60
+    """A rule whose alert is not stored so long after its canary was sent, or after the end of the
+    window that it waits for, is silent: that is an alert."""
+    key_file: Path | None = None
+    """Marks canaries: the same file for pipeline and alerts. `audit up` makes one in its data
+    folder; elsewhere, without this, no canary is sent."""
+
+
 class SinkSettings(ServiceSettings):
     """Kafka → ClickHouse, exactly once."""
 
@@ -164,17 +204,18 @@ class SinkSettings(ServiceSettings):
 
     group: Annotated[str, Field(pattern=r"^[\w.\-]{1,128}$")] = "audit-sink"
     """Consumer group of the sinks."""
-    rows_max: Annotated[int, Field(ge=1, le=1_000_000)] = 20_000
+    rows_max: Annotated[int, Field(ge=1, le=60_000)] = 20_000
     """A batch is written once it has this many rows."""
-    bytes_max: Annotated[int, Field(ge=4_096, le=512 * MIB)] = 12 * MIB
-    """… or this many bytes."""
-    age_ms_max: Annotated[int, Field(ge=10, le=600_000)] = 600
-    """… or is this old: most of the time from publish to searchable. Three times that while the
-    sink is seconds behind: fewer batches cost less, and it catches up sooner."""
+    bytes_max: Annotated[int, Field(ge=4_096, le=128 * MIB)] = 24 * MIB
+    """… or this many bytes; twice as much, and what the store makes of it, is in memory at once."""
+    age_ms_max: Annotated[int, Field(ge=10, le=600_000)] = 350
+    """… or is this old: most of the time from publish to searchable. Up to six times
+    that where hundreds of rows wait or the sink is seconds behind: fewer batches cost less."""
     deadline_s: Annotated[int, Field(ge=5, le=3_600)] = 60
     """After this long an insert that has not arrived is refused by the store."""
-    memory_bytes_max: Annotated[int, Field(ge=MIB, le=16_384 * MIB)] = 48 * MIB
-    """Records held at once over all partitions; beyond it reading pauses."""
+    memory_bytes_max: Annotated[int, Field(ge=MIB, le=16_384 * MIB)] = 32 * MIB
+    """Records that wait, over all partitions, compressed as Kafka has them (some eight to one);
+    beyond it reading pauses."""
     session_timeout_ms: Annotated[int, Field(ge=1_000, le=300_000)] = 6_000
     """After this long without a sign of life a sink's partitions go to the others."""
     heartbeat_ms: Annotated[int, Field(ge=100, le=60_000)] = 1_000
@@ -231,7 +272,29 @@ class AlertSettings(ServiceSettings):
     group: Annotated[str, Field(pattern=r"^[\w.\-]{1,128}$")] = "audit-alerts"
     """Consumer group of the delivery."""
     targets: Annotated[tuple[SecretStr, ...], NoDecode, Field(max_length=64)] = ()
-    """Whom to tell: apprise URLs, separated by white space (a list in a file)."""
+    """Whom to tell: apprise URLs or `webhooks://host/path`, each with a name before it if you like
+    (`ops=slack://…`), separated by white space (a list in a file)."""
+    routes: Path | None = None
+    """Who hears what and when (YAML, docs/alerts.md); without it every target hears all at once."""
+    webhook_secret: SecretStr = SecretStr("")
+    """Signs what goes to webhooks; rather in a file."""
+    webhook_secret_file: Path | None = None
+    """File whose first line signs what goes to webhooks."""
+    link: Annotated[str, Field(pattern=r"^(https?://\S{1,400})?$")] = ""
+    """Address of an alert's page, with {id} for its id; goes into every message."""
+    group_window_s: Annotated[int, Field(ge=0, le=DAY_S)] = 3_600
+    """An alert of the same rule and group within this time of the last one joins it: counted, and
+    paged again only if it is more severe, or every repage_every alerts."""
+    repage_every: Annotated[int, Field(ge=0, le=1_000_000)] = 100
+    """After so many alerts a group pages again; 0: never."""
+    rule_per_minute: Annotated[float, Field(ge=0, le=100_000)] = 6
+    """How often one rule may page a target; more goes later, in one message. 0: as it comes."""
+    rule_burst: Annotated[int, Field(ge=1, le=100_000)] = 30
+    """How many alerts of one rule go at once after a quiet time."""
+    target_per_minute: Annotated[float, Field(ge=0, le=100_000)] = 30
+    """How often a target is paged at all; more goes later, in one message. 0: as it comes."""
+    target_burst: Annotated[int, Field(ge=1, le=100_000)] = 60
+    """How many alerts go to a target at once after a quiet time."""
     health_host: str = "127.0.0.1"
     """Address of /live, /ready and /metrics."""
     health_port: Port = 6068
@@ -241,6 +304,12 @@ class AlertSettings(ServiceSettings):
     @classmethod
     def _split(cls, value: object) -> object:
         return tuple(value.split()) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _has_one_secret(self) -> Self:
+        if self.webhook_secret.get_secret_value() and self.webhook_secret_file is not None:
+            raise ValueError("webhook_secret and webhook_secret_file exclude each other")
+        return self
 
 
 class ApiSettings(ServiceSettings):
@@ -264,6 +333,8 @@ ALL: Final[tuple[type[ServiceSettings], ...]] = (
     LogSettings,
     KafkaSettings,
     PipelineSettings,
+    RuleSettings,
+    CanarySettings,
     SinkSettings,
     StoreSettings,
     AlertSettings,

@@ -29,7 +29,7 @@ from aiokafka.errors import (
 
 from runtime.kafka_metadata import TopicIdRequest
 from schemas.errors import BrokerUnavailable, Misconfigured
-from schemas.topics import EVENTS, RECORDS, TopicSpec
+from schemas.topics import EVENTS, RECORDS, SIGNALS, STATE, TopicSpec
 
 REQUEST_TIMEOUT_MS: Final = 15_000
 VISIBLE_TIMEOUT_S: Final = 15.0  # a topic is made at once, and known to every broker soon after
@@ -46,6 +46,7 @@ OPERATOR_ERRORS: Final = (  # waiting cures none of these
     UnsupportedSaslMechanismError,
     UnsupportedVersionError,
 )
+FOLLOWERS: Final = {RECORDS: EVENTS, STATE: SIGNALS}  # each has every partition of the other
 ClientOptions = Mapping[str, Any]
 
 
@@ -102,7 +103,8 @@ async def ensure_topics(
     """Create what is missing, and report on each topic in the order of `specs`.
 
     Never alters a topic that exists: each wrong setting is a fault of its state; only
-    audit.records is given as many partitions as audit.events has. Idempotent, and safe beside
+    audit.records is given as many partitions as audit.events has, and audit.state as many as
+    audit.signals. Idempotent, and safe beside
     another that does the same. Raises `BrokerUnavailable`; `Misconfigured` when the
     broker refuses a topic or the client.
     """
@@ -115,9 +117,11 @@ async def ensure_topics(
             await _until_visible(admin, names)
         found = await described(admin, names)
         grown: set[str] = set()
-        if not verify_only and _lacks(found, EVENTS, RECORDS):
-            await _grow(admin, RECORDS, found[EVENTS].partitions)
-            grown.add(RECORDS)
+        for follower, leader in FOLLOWERS.items():
+            if not verify_only and _lacks(found, leader, follower):
+                await _grow(admin, follower, found[leader].partitions)
+                grown.add(follower)
+        if grown:
             found = await described(admin, names)
         configs = await _configs(admin, sorted(found))
     return [
@@ -293,10 +297,11 @@ def _lacks(found: Mapping[str, TopicSeen], source: str, records: str) -> bool:
 
 
 def _following(spec: TopicSpec, found: Mapping[str, TopicSeen]) -> TopicSpec:
-    """Return the spec, for audit.records with at least the partitions of audit.events."""
-    if spec.name != RECORDS or EVENTS not in found:
+    """Return the spec, for a topic that follows another with at least the other's partitions."""
+    leader = found.get(FOLLOWERS.get(spec.name, ""))
+    if leader is None:
         return spec
-    return replace(spec, partitions=max(spec.partitions, found[EVENTS].partitions))
+    return replace(spec, partitions=max(spec.partitions, leader.partitions))
 
 
 async def _grow(admin: AIOKafkaAdminClient, name: str, partitions: int) -> None:

@@ -7,6 +7,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 Severity = Literal["info", "low", "medium", "high", "critical"]
 SEVERITIES: Final[tuple[Severity, ...]] = ("info", "low", "medium", "high", "critical")
+Status = Literal["open", "acknowledged", "resolved", "false_positive"]
+STATUSES: Final[tuple[Status, ...]] = ("open", "acknowledged", "resolved", "false_positive")
 
 
 class Alert(BaseModel):
@@ -14,7 +16,8 @@ class Alert(BaseModel):
 
     `recorded` is the broker's time of the event that completed the finding; an alert whose
     `occurred` lies more than the replay window before it is `historical`: stored and shown,
-    never delivered as if it were now.
+    never delivered as if it were now. So are those that an exception hides (`suppressed_by` names
+    it) and those of a `canary`, which only proves that the path works.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,6 +42,12 @@ class Alert(BaseModel):
     occurred: str
     recorded: str
     historical: bool = False
+    why: Annotated[str, Field(max_length=1024, description="Why it matters, for who is paged.")] = (
+        ""
+    )
+    suppressed_by: Annotated[str, Field(max_length=128)] = ""
+    rule_set: Annotated[str, Field(max_length=64, description="Version of all rules.")] = ""
+    canary: bool = False
 
 
 def alert_id(rule_id: str, rule_version: int, group: str, first_event: str) -> str:

@@ -4,7 +4,7 @@ Blind spot: a secret that has neither a telling key nor a known form (a bare pas
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
 
 import re2
@@ -19,6 +19,8 @@ _CLEAN_CHARS_MAX: Final = 128
 _CARD_MIN: Final = 10**12  # 13 digits
 _CARD_END: Final = 10**19  # 20 digits
 _KEYS_MAX: Final = 8192
+GROUP_MAX: Final = 16  # messages that are looked at together; more gain nothing
+GROUP_BYTES_MAX: Final = 65_536
 _KEY_CHARS_MAX: Final = 256  # a longer key tells by its end
 
 
@@ -181,6 +183,35 @@ def may_hold_secret(message: bytes) -> bool:
     means that it must be looked at, as every message with an escape must.
     """
     return _match_message(message) is not None
+
+
+def find_clean(messages: Sequence[bytes | None]) -> Iterator[bool]:
+    """Say of each JSON message in turn whether it certainly holds nothing to mask.
+
+    Messages that follow clean ones are looked at together: a look has its price at any length.
+    False may also mean that nobody looked.
+    """
+    start, size = 0, 1
+    while start < len(messages):
+        group = messages[start : start + size]
+        start += size
+        if _is_clean(group):
+            yield from [True] * len(group)
+            size = min(2 * size, GROUP_MAX)
+        elif size == 1:
+            yield False
+        else:
+            for message in group:
+                yield _is_clean((message,))
+            size = 1
+
+
+def _is_clean(group: Sequence[bytes | None]) -> bool:
+    """Look at messages together; no pattern is anchored, so a line break between hides nothing."""
+    messages = list(filter(None, group))
+    if sum(map(len, messages)) > GROUP_BYTES_MAX:
+        return False  # a message of gigabytes is neither copied nor read
+    return not may_hold_secret(b"\n".join(messages))
 
 
 def is_secret_key(key: str) -> bool:

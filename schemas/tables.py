@@ -13,6 +13,8 @@ QUARANTINE: Final = "quarantine"
 BATCHES: Final = "batches"
 ALERTS: Final = "alerts"
 DELIVERIES: Final = "deliveries"
+ALERT_CHANGES: Final = "alert_changes"
+CANARY_RUNS: Final = "canary_runs"
 MIGRATIONS: Final = "migrations"
 
 COORDINATES: Final = ("incarnation", "topic", "partition", "offset")

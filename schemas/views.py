@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from schemas.alert import Severity
+from schemas.alert import Severity, Status
 from schemas.catalogue import Category
 from schemas.event import Result
 
@@ -119,17 +119,36 @@ class EventFound(View):
 
 
 class DeliveryOut(View):
-    """One attempt to bring an alert to a target. The target is named, never its URL."""
+    """One attempt to bring an alert to a target. The target is named, never its URL.
+
+    `next` is when it is tried again, or until when it is held back.
+    """
 
     target: str
     attempt: int
     outcome: str
     reason: str | None = None
     tried: str
+    next: str | None = None
+
+
+class AlertChangeOut(View):
+    """One thing done with an alert: who, when, what."""
+
+    change_id: str
+    at: str
+    who: str
+    kind: str
+    before: str | None = None
+    value: str
 
 
 class AlertOut(View):
-    """One stored alert."""
+    """One stored alert.
+
+    `lead_id` is the alert that opened its group: status and assignee are of the whole group, which
+    has so many `alerts`, the newest of them from `last`.
+    """
 
     alert_id: str
     rule_id: str
@@ -152,6 +171,15 @@ class AlertOut(View):
     recorded: str
     stored: str
     historical: bool
+    why: str | None = None
+    suppressed_by: str | None = None
+    rule_set: str | None = None
+    canary: bool = False
+    lead_id: str = ""
+    status: Status = "open"
+    assignee: str | None = None
+    alerts: int = 1
+    last: str | None = None
 
 
 class AlertPage(View):
@@ -163,10 +191,79 @@ class AlertPage(View):
 
 
 class AlertFound(View):
-    """One alert with each attempt to deliver it."""
+    """One alert with each attempt to deliver it, and what was done with its group."""
 
     alert: AlertOut
     deliveries: tuple[DeliveryOut, ...]
+    history: tuple[AlertChangeOut, ...] = ()
+
+
+class AlertChangeAsked(BaseModel):
+    """What to change; `by` is who does it, as they say. At least one of the others."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    by: Annotated[str, Field(min_length=1, max_length=256)]
+    status: Status | None = None
+    assignee: Annotated[str, Field(max_length=256)] | None = None
+    note: Annotated[str, Field(min_length=1, max_length=4_096)] | None = None
+
+
+class AlertChanged(View):
+    """What became of it. `audited` says whether each change left an audit event."""
+
+    alert_id: str
+    changes: tuple[AlertChangeOut, ...]
+    audited: bool
+
+
+class RuleCount(View):
+    """Alerts of one rule; `groups` are what people had to look at."""
+
+    rule_id: str
+    alerts: int
+    groups: int
+    suppressed: int
+    historical: int
+    worst: Severity
+
+
+class StatusCount(View):
+    """Groups in one status, and the medians until the first change and until they were closed."""
+
+    status: Status
+    groups: int
+    taken_s: float | None = None
+    closed_s: float | None = None
+
+
+class AlertStats(View):
+    """Counts by rule, the most frequent first, and by status."""
+
+    rules: tuple[RuleCount, ...]
+    statuses: tuple[StatusCount, ...]
+
+
+class TargetOut(View):
+    """How a target fares, by its last three days.
+
+    `state` is ok, failing, unused, or removed: in the store, and no longer configured.
+    """
+
+    target: str
+    state: str
+    delivered: int = 0
+    failures: int = 0
+    given_up: int = 0
+    pending: int = 0
+    last_delivered: str | None = None
+    last_failed: str | None = None
+
+
+class TargetList(View):
+    """All targets."""
+
+    targets: tuple[TargetOut, ...]
 
 
 class QuarantineOut(View):
@@ -218,6 +315,22 @@ class ReplayDone(View):
     replayed: int
     still_rejected: int
     next: str | None = None
+
+
+class CanaryOut(View):
+    """What is known of a rule's canary; `state` is ok, waiting (for the first one) or silent."""
+
+    rule_id: str
+    state: str
+    sent: str | None = None
+    fired: str | None = None
+    silent: str | None = None
+
+
+class CanaryList(View):
+    """The rules whose canaries were sent of late."""
+
+    canaries: tuple[CanaryOut, ...]
 
 
 class Check(View):

@@ -3,7 +3,9 @@
 from importlib import resources
 from typing import Final
 
-from detections.builtin import builtin_rules
+from cli.detecting import compile_rules
+from cli.rule_folder import shipped
+from detections.stateful.memory import Terms
 from pipeline.client import ClientParser
 from pipeline.enrich import Lookups
 from pipeline.geo import open_geo
@@ -17,4 +19,7 @@ def whole_stage() -> Stage:
     """Return stage 1 as the pipeline runs it."""
     policy = (resources.files("pipeline") / "policy.yml").read_bytes()
     lookups = Lookups(parse_policy("policy.yml", policy), open_geo(), ClientParser())
-    return Stage(lookups, builtin_rules(), lambda _topic: INCARNATION)
+    rules = compile_rules(shipped(), Terms())
+    stage = Stage(lookups, rules.detector, lambda _topic: INCARNATION)
+    stage.use_detector(rules.detector, rules.extractor)
+    return stage

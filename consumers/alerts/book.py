@@ -2,41 +2,40 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple, Protocol
 
 import orjson
 
+from consumers.alerts.grouping import Group, GroupKey
+from consumers.alerts.planning import Placed
 from consumers.alerts.schedule import WINDOW_MS, Attempt, Due, moment_ms, resume
-from schemas.alert import Alert
-from schemas.tables import ALERTS, DELIVERIES
+from schemas.alert import SEVERITIES, Alert
+from schemas.tables import ALERT_CHANGES, ALERTS, DELIVERIES
 
-EVERYONE: Final = "*"  # the target of a row that holds for all of them
-QUEUED: Final = "queued"  # the error of the row before the first attempt
 PENDING_MAX: Final = 10_000  # loaded at once; the rest when these are done
 LOOK_MAX: Final = 1_000
+CHANGES_MAX: Final = 10_000
+HOUR_MS: Final = 3_600_000  # how far our clock and the broker's may be apart
+HELD_MS_MAX: Final = 3 * WINDOW_MS  # a day in a digest, a day of tries, and what clocks differ
 
 ALERT_COLUMNS: Final = (
     *(name for name in Alert.model_fields),
     "partition",
     "offset",
+    "lead_id",
+    "grouped_by",
 )
 DELIVERY_COLUMNS: Final = ("alert_id", "target", "attempt", "at", "outcome", "error", "next_at")
 
 
-class Placed(NamedTuple):
-    """An alert and where it lies on its topic."""
+class StatusChange(NamedTuple):
+    """A status that somebody gave an alert."""
 
-    alert: Alert
-    partition: int
-    offset: int
-
-
-class Known(NamedTuple):
-    """Which of the alerts asked for are stored, and which of these any delivery row names."""
-
-    stored: frozenset[str]
-    handled: frozenset[str]
+    alert_id: str
+    status: str
+    stored_ms: int
 
 
 class Storing(Protocol):
@@ -69,21 +68,67 @@ class Book:
     def __init__(self, store: Storing) -> None:
         self._store = store
 
-    def look(self, alert_ids: Sequence[str]) -> Known:
-        """Say which alerts are there already. At most `LOOK_MAX` ids."""
+    def handled(self, alert_ids: Sequence[str]) -> frozenset[str]:
+        """Say of which alerts any delivery row tells. At most `LOOK_MAX` ids."""
         assert len(alert_ids) <= LOOK_MAX, "look for fewer alerts at once"
-        ids = {"ids": list(alert_ids)}
-        stored = self._store.query_rows(
-            f"SELECT DISTINCT alert_id FROM {ALERTS} WHERE alert_id IN {{ids:Array(String)}}",
-            ids,
-        )
-        if not stored:
-            return Known(frozenset(), frozenset())
-        handled = self._store.query_rows(
+        rows = self._store.query_rows(
             f"SELECT DISTINCT alert_id FROM {DELIVERIES} WHERE alert_id IN {{ids:Array(String)}}",
-            ids,
+            {"ids": list(alert_ids)},
         )
-        return Known(frozenset(row[0] for row in stored), frozenset(row[0] for row in handled))
+        return frozenset(row[0] for row in rows)
+
+    def recent(self, since_ms: int, rows_max: int) -> list[tuple[str, int]]:
+        """Return the newest handled alerts recorded since then, with when, oldest first."""
+        rows = self._store.query_rows(
+            f"SELECT alert_id, toUnixTimestamp64Milli(recorded) AS ms FROM {ALERTS} "
+            f"WHERE recorded >= {{since:DateTime64(3, 'UTC')}} AND {_HANDLED} "
+            "ORDER BY ms DESC LIMIT {rows:UInt32}",
+            {**_since(since_ms), "rows": rows_max},
+        )
+        return [(row[0], int(row[1])) for row in reversed(rows)]
+
+    def groups(self, since_ms: int, rows_max: int) -> list[tuple[GroupKey, Group]]:
+        """Return the groups with a handled alert recorded since then, least recent first.
+
+        Those whose status says that the matter is closed are left out.
+        """
+        ranks = ", ".join(f"'{severity}'" for severity in SEVERITIES)
+        rows = self._store.query_rows(
+            "SELECT tenant, rule_id, grouped_by, historical, lead_id, uniqExact(alert_id) AS n, "
+            f"max(indexOf([{ranks}], severity)) AS worst, "
+            f"max(toUnixTimestamp64Milli(recorded)) AS last FROM {ALERTS} "
+            f"WHERE recorded >= {{since:DateTime64(3, 'UTC')}} AND {_HANDLED} AND lead_id != '' "
+            "AND suppressed_by = '' AND canary = 0 AND lead_id NOT IN (SELECT alert_id FROM "
+            f"(SELECT alert_id, argMax(value, (at, change_id)) AS status FROM {ALERT_CHANGES} "
+            "WHERE kind = 'status' GROUP BY alert_id) WHERE status IN ('resolved', "
+            "'false_positive')) "
+            "GROUP BY tenant, rule_id, grouped_by, historical, lead_id "
+            "ORDER BY last DESC LIMIT {rows:UInt32}",
+            {**_since(since_ms), "rows": rows_max},
+        )
+        return [
+            (GroupKey(tenant, rule, by, bool(past)), Group(lead, int(worst) - 1, int(n), int(last)))
+            for tenant, rule, by, past, lead, n, worst, last in reversed(rows)
+        ]
+
+    def statuses(self, since_ms: int) -> list[StatusChange]:
+        """Return the changes of status stored since then, oldest first."""
+        rows = self._store.query_rows(
+            "SELECT alert_id, value, toUnixTimestamp64Milli(stored) AS ms "
+            f"FROM {ALERT_CHANGES} WHERE stored >= {{since:DateTime64(3, 'UTC')}} "
+            "AND kind = 'status' ORDER BY at, change_id LIMIT {rows:UInt32}",
+            {"since": _store_time(since_ms), "rows": CHANGES_MAX},
+        )
+        return [StatusChange(row[0], row[1], int(row[2])) for row in rows]
+
+    def status(self, alert_id: str) -> str:
+        """Return the status of one alert."""
+        rows = self._store.query_rows(
+            f"SELECT value FROM {ALERT_CHANGES} WHERE alert_id = {{id:String}} "
+            "AND kind = 'status' ORDER BY at DESC, change_id DESC LIMIT 1",
+            {"id": alert_id},
+        )
+        return str(rows[0][0]) if rows else "open"
 
     def store(self, placed: Sequence[Placed]) -> None:
         """Write alerts: idempotent, as the token is made of their ids. One part a month."""
@@ -110,40 +155,49 @@ class Book:
         """
         rows = self._store.query_rows(
             "SELECT alert_id, target, max(attempt) AS last, argMax(outcome, attempt) AS ended, "
-            f"toUnixTimestamp64Milli(argMax(next_at, attempt)) AS next_ms FROM {DELIVERIES} "
+            "toUnixTimestamp64Milli(argMax(next_at, attempt)) AS next_ms, "
+            "argMax(error, attempt) AS why, toUnixTimestamp64Milli(argMin(next_at, attempt)) AS "
+            f"first_ms FROM {DELIVERIES} "
             "WHERE target IN {targets:Array(String)} AND at >= {since:DateTime64(3, 'UTC')} "
-            "GROUP BY alert_id, target HAVING ended = 'failed' ORDER BY next_ms "
+            "GROUP BY alert_id, target HAVING ended IN ('failed', 'deferred') ORDER BY next_ms "
             "LIMIT {rows:UInt32}",
             {
                 "targets": list(targets),
-                "since": _store_time(now_ms - 2 * WINDOW_MS),
+                "since": _store_time(now_ms - HELD_MS_MAX),
                 "rows": PENDING_MAX,
             },
         )
         alerts = self._alerts(sorted({row[0] for row in rows}))
         found: list[Due] = []
-        for alert_id, target, last, _, next_ms in rows:
-            tried = Attempt(alert_id, target, last, next_ms, "failed", "", next_ms)
-            due = resume(alerts[alert_id], target, tried) if alert_id in alerts else None
+        for alert_id, target, last, ended, next_ms, why, first_ms in rows:
+            if alert_id not in alerts:
+                continue
+            alert, lead_id = alerts[alert_id]
+            tried = Attempt(alert_id, target, last, next_ms, ended, why, next_ms)
+            due = resume(alert, target, tried, first_ms=first_ms)
             if due is not None:
-                found.append(due)
+                found.append(replace(due, lead_id=lead_id))
         return found
 
-    def _alerts(self, alert_ids: Sequence[str]) -> dict[str, Alert]:
-        found: dict[str, Alert] = {}
+    def _alerts(self, alert_ids: Sequence[str]) -> dict[str, tuple[Alert, str]]:
+        found: dict[str, tuple[Alert, str]] = {}
         names = [name for name in ALERT_COLUMNS if name in Alert.model_fields]
         columns = ", ".join(_SELECT.get(name, name) for name in names)
         for start in range(0, len(alert_ids), LOOK_MAX):
             rows = self._store.query_rows(
-                f"SELECT {columns} FROM {ALERTS} WHERE alert_id IN {{ids:Array(String)}}",
+                f"SELECT {columns}, lead_id FROM {ALERTS} WHERE alert_id IN {{ids:Array(String)}}",
                 {"ids": list(alert_ids[start : start + LOOK_MAX])},
             )
             for row in rows:
-                alert = Alert.model_validate(dict(zip(names, row, strict=True)))
-                found[alert.alert_id] = alert
+                alert = Alert.model_validate(dict(zip(names, row[:-1], strict=True)))
+                found[alert.alert_id] = (alert, row[-1] or alert.alert_id)
         return found
 
 
+# What was handled has a row of delivery, which is not older than its alert.
+_HANDLED: Final = (
+    f"alert_id IN (SELECT alert_id FROM {DELIVERIES} WHERE at >= {{told:DateTime64(3, 'UTC')}})"
+)
 _SELECT: Final = {
     "occurred": "concat(replaceOne(toString(occurred), ' ', 'T'), 'Z')",
     "recorded": "concat(replaceOne(toString(recorded), ' ', 'T'), 'Z')",
@@ -155,7 +209,15 @@ def _alert_line(placed: Placed) -> bytes:
     fields = placed.alert.model_dump()
     fields["occurred"] = _utc(placed.alert.occurred)
     fields["recorded"] = _store_time(moment_ms(placed.alert.recorded))
-    return orjson.dumps({**fields, "partition": placed.partition, "offset": placed.offset})
+    return orjson.dumps(
+        {
+            **fields,
+            "partition": placed.partition,
+            "offset": placed.offset,
+            "lead_id": placed.lead_id,
+            "grouped_by": placed.grouped_by,
+        }
+    )
 
 
 def _attempt_line(attempt: Attempt) -> bytes:
@@ -170,6 +232,10 @@ def _attempt_line(attempt: Attempt) -> bytes:
             "next_at": _store_time(attempt.next_ms),
         }
     )
+
+
+def _since(since_ms: int) -> dict[str, str]:
+    return {"since": _store_time(since_ms), "told": _store_time(since_ms - HOUR_MS)}
 
 
 def _utc(text: str) -> str:

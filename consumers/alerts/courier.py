@@ -4,21 +4,23 @@ import asyncio
 import contextlib
 import heapq
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
-from consumers.alerts.schedule import Due, judge, moment_ms
+from consumers.alerts.message import Message, message_of
+from consumers.alerts.schedule import ESCALATION, GATHERED, Due, judge, moment_ms, settled
 from consumers.alerts.tally import Tally
 from consumers.alerts.targets import Target
 from runtime.clock import Clock
 from runtime.log import event
-from schemas.alert import Alert
 from schemas.errors import TargetUnavailable
 
 WAIT_S_MAX: Final = 1.0  # a clock that jumps delays a delivery by no more than this
+SOON_MS: Final = 120_000  # far more than the time between two looks into the store
 QUEUE_MAX: Final = 10_000  # further ones stay in the store until these are done
+DIGEST_MAX: Final = 1_000  # alerts in one message; more make another
 SEND_S_MAX: Final = 30.0  # a plugin may make several requests, each with its own timeout
 REFUSED: Final = "refused"
 TIMED_OUT: Final = "timeout"
@@ -33,6 +35,9 @@ class Desk:
     tally: Tally
     record: Callable[..., Awaitable[int]]  # takes attempts, gives the number of the last
     waiting: Callable[[], frozenset[str]]  # the alerts whose rows are on their way
+    reached: Callable[[], Awaitable[None]]  # waits while nothing can be recorded
+    is_open: Callable[[str], Awaitable[bool]]  # whether nobody has acknowledged that alert
+    link: str = ""  # address of an alert's page, with {id}
 
 
 class Courier:
@@ -53,6 +58,11 @@ class Courier:
         self._is_stopping = False
         self._threads = ThreadPoolExecutor(target.parallel, thread_name_prefix="audit-send")
         self.has_spilled = False
+        self.wakes_ms = float("inf")
+
+    def busy(self) -> frozenset[str]:
+        """Return the alerts that wait here or are under way."""
+        return frozenset(self._queued)
 
     @property
     def pending(self) -> int:
@@ -60,8 +70,15 @@ class Courier:
         return len(self._queued)
 
     def take(self, due: Due) -> None:
-        """Queue a delivery; one that is here already, or finds no room, is left to the store."""
+        """Queue a delivery; one that is here already, or finds no room, is left to the store.
+
+        So is one that is held for long: thousands that wait for tomorrow's digest must not fill
+        the queue that today's pages go through. `wakes_ms` is when the first of them is due.
+        """
         if due.alert.alert_id in self._queued:
+            return
+        if due.not_before_ms > self._desk.clock.now_ms() + SOON_MS:
+            self.wakes_ms = min(self.wakes_ms, due.not_before_ms)
             return
         if len(self._queued) >= QUEUE_MAX:
             self.has_spilled = True
@@ -91,37 +108,65 @@ class Courier:
                 await self._change()
                 continue
             began = loop.time()
-            await self._deliver(due)
+            await self._deliver(self._with(due))
             if self._target.pace_s and not self._is_stopping:
                 await asyncio.sleep(max(0.0, began + self._target.pace_s - loop.time()))
 
-    async def _deliver(self, due: Due) -> None:
-        error = await self._send(due.alert)
+    def _with(self, due: Due) -> list[Due]:
+        """Return what goes in one message: all that was held and is due by now, or the one."""
+        dues = [due]
+        if due.reason not in GATHERED:
+            return dues
+        now_ms, others = self._desk.clock.now_ms(), list[tuple[int, int, Due]]()
+        while self._heap and self._heap[0][0] <= now_ms:
+            entry = heapq.heappop(self._heap)
+            if entry[2].reason in GATHERED and len(dues) < DIGEST_MAX:
+                dues.append(entry[2])
+            else:
+                others.append(entry)
+        for entry in others:
+            heapq.heappush(self._heap, entry)
+        return dues
+
+    async def _deliver(self, dues: Sequence[Due]) -> None:
+        due = dues[0]
+        if due.reason == ESCALATION and not await self._desk.is_open(due.lead_id):
+            await self._desk.record(settled(due, self._desk.clock.now_ms()))
+            self._done(due)
+            return
+        error = await self._send(message_of(dues, self._desk.link))
         now_ms = self._desk.clock.now_ms()
-        attempt, again = judge(due, error, now_ms)
-        self._desk.tally.count(attempt, (now_ms - moment_ms(due.alert.recorded)) / 1000)
-        await self._desk.record(attempt)
+        judged = [(one, *judge(one, error, now_ms)) for one in dues]
+        for one, attempt, _ in judged:
+            self._desk.tally.count(attempt, (now_ms - moment_ms(one.alert.recorded)) / 1000)
+        await self._desk.record(*(attempt for _, attempt, _ in judged))
         if error is not None:
+            _, attempt, _ = judged[0]
             event(
                 log,
                 "alert not delivered",
                 level=logging.WARNING,
                 target=self.name,
                 alert_id=attempt.alert_id,
+                alerts=len(dues),
                 attempt=attempt.attempt,
                 reason=error,
                 outcome=attempt.outcome,
             )
-        if again is None:
-            self._queued.discard(due.alert.alert_id)
-            self._desk.tally.pending(self.name, self.pending)
-        else:
-            self._push(again)
+        for one, _, again in judged:
+            if again is None:
+                self._done(one)
+            else:
+                self._push(again)
 
-    async def _send(self, alert: Alert) -> str | None:
+    def _done(self, due: Due) -> None:
+        self._queued.discard(due.alert.alert_id)
+        self._desk.tally.pending(self.name, self.pending)
+
+    async def _send(self, message: Message) -> str | None:
         """Return None if the target took it, else the kind of its refusal. Total: plugins vary."""
         loop = asyncio.get_running_loop()
-        future = loop.run_in_executor(self._threads, self._target.send, alert)
+        future = loop.run_in_executor(self._threads, self._target.send, message)
         done, _ = await asyncio.wait({future}, timeout=SEND_S_MAX)
         if not done:  # the thread ends by its own timeouts; it may still succeed
             future.add_done_callback(_forget)

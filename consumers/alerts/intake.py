@@ -1,26 +1,30 @@
 """From a batch of audit.alerts to the store and the couriers; the order of effects is the promise.
 
-look → store → queue → rows → (commit by the caller). Each may be repeated: an alert that is stored
-and has rows of delivery is neither stored nor sent again. A kill after the store has an alert and
-before its rows are written leaves it without any, which is how the repeat knows to send it.
+decide → queue → rows → (commit by the caller). Nothing stands before the first send but a look
+into memory: the rows of alerts and deliveries are written while it is under way. A kill before
+they are written leaves the offsets uncommitted and the alert unhandled, so that it comes again and
+is sent again, under the same id; after that it is neither stored nor sent twice.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Final, Protocol
 
 from pydantic import ValidationError
 
-from consumers.alerts.book import EVERYONE, LOOK_MAX, QUEUED, Book, Known, Placed
+from consumers.alerts.book import LOOK_MAX, Book
 from consumers.alerts.courier import Courier, Desk
-from consumers.alerts.schedule import Attempt, Due, first, is_past, suppressed
+from consumers.alerts.memory import IDS_MAX, Memory
+from consumers.alerts.planning import HUSHED, Placed, Planner
+from consumers.alerts.schedule import WINDOW_MS, moment_ms
 from consumers.alerts.tally import Tally
 from consumers.alerts.text import line_of
 from runtime.log import event
 from schemas.alert import Alert
 
+GROUPS_MAX: Final = 50_000
+REMEMBERED_MS: Final = 2 * WINDOW_MS  # what is older than one is the past, which pages nobody
 log: Final = logging.getLogger("audit.alerts")
 
 
@@ -32,20 +36,10 @@ class Record(Protocol):
     value: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What one batch asks for; `past` is stored and never sent."""
-
-    fresh: tuple[Placed, ...]
-    due: tuple[Due, ...]
-    rows: tuple[Attempt, ...]
-    past: int
-
-
 def read_alerts(records: Sequence[Record], tally: Tally) -> list[Placed]:
     """Return the alerts, each id once. What is no alert is counted, logged by place and skipped.
 
-    Only stage 1 writes to the topic, so that is a bug of ours; its bytes stay there for a week.
+    Only the pipeline writes to the topic, so that is a bug of ours; its bytes stay for a week.
     """
     found: dict[str, Placed] = {}
     for record in records:
@@ -65,23 +59,6 @@ def read_alerts(records: Sequence[Record], tally: Tally) -> list[Placed]:
     return list(found.values())
 
 
-def plan(placed: Sequence[Placed], known: Known, targets: Sequence[str], now_ms: int) -> Plan:
-    """Decide what to store and what to send. Pure; what is done already plans nothing."""
-    due: list[Due] = []
-    rows: list[Attempt] = []
-    past = 0
-    for alert in (one.alert for one in placed if one.alert.alert_id not in known.handled):
-        if is_past(alert, now_ms):
-            past += 1
-            rows.append(suppressed(alert, EVERYONE, now_ms))
-            continue
-        for target in targets:
-            due.append(first(alert, target, now_ms))
-            rows.append(Attempt(alert.alert_id, target, 0, now_ms, "failed", QUEUED, now_ms))
-    fresh = tuple(one for one in placed if one.alert.alert_id not in known.stored)
-    return Plan(fresh, tuple(due), tuple(rows), past)
-
-
 class Intake:
     """Takes batches of records."""
 
@@ -90,40 +67,75 @@ class Intake:
         book: Book,
         couriers: Mapping[str, Courier],
         desk: Desk,
+        planner: Planner,
         show: Callable[[str], None],
     ) -> None:
         self._book = book
         self._couriers = couriers
         self._desk = desk
         self._tally = desk.tally
+        self._planner = planner
         self._show = show
+        self._memory = Memory()
+        self._is_stale = True
+
+    def forget(self) -> None:
+        """Read anew from the store before the next batch: another process may have had a part."""
+        self._is_stale = True
 
     async def take(self, records: Sequence[Record]) -> int:
-        """Store and queue what is new; return which row must be written before a commit.
+        """Queue what is new; return which row must be written before a commit.
 
-        Raises as the store does, and may then be repeated whole.
+        Raises as the store does, before anything is decided, and may then be repeated whole.
         """
+        await self._desk.reached()
+        await self.remember()
         placed = read_alerts(records, self._tally)
-        number = await self._desk.record()
-        for start in range(0, len(placed), LOOK_MAX):
-            number = await self._take(placed[start : start + LOOK_MAX])
-        return number
+        new = await self._new(placed)
+        self._tally.repeated.inc(len(placed) - len(new))
+        return await self._send(new)
 
-    async def _take(self, placed: Sequence[Placed]) -> int:
-        waiting = self._desk.waiting()  # before the look: what is written meanwhile is in both
-        known = await asyncio.to_thread(self._book.look, [one.alert.alert_id for one in placed])
-        known = Known(known.stored, known.handled | waiting)
-        planned = plan(placed, known, tuple(self._couriers), self._desk.clock.now_ms())
-        if planned.fresh:
-            await asyncio.to_thread(self._book.store, planned.fresh)
-        self._tally.stored.inc(len(planned.fresh))
-        self._tally.repeated.inc(len(placed) - len(planned.fresh))
-        self._tally.historical.inc(planned.past)
-        number = await self._desk.record(*planned.rows)
-        for due in planned.due:  # the send is under way while its row waits for company
-            self._couriers[due.target].take(due)
+    async def remember(self) -> None:
+        """Learn from the store what was handled lately and which groups are open."""
+        if not self._is_stale:
+            return
+        since_ms = self._desk.clock.now_ms() - REMEMBERED_MS
+        handled = await asyncio.to_thread(self._book.recent, since_ms, IDS_MAX)
+        groups = await asyncio.to_thread(self._book.groups, since_ms, GROUPS_MAX)
+        self._is_stale = False
+        covers_ms = handled[0][1] + 1 if len(handled) == IDS_MAX else since_ms
+        self._memory.fill(handled, covers_ms)
+        self._planner.groups.fill(groups)
+
+    async def _new(self, placed: Sequence[Placed]) -> list[Placed]:
+        """Leave out what was handled; only what is old needs a look into the store."""
+        known: dict[str, bool | None] = {
+            one.alert.alert_id: self._memory.knows(
+                one.alert.alert_id, moment_ms(one.alert.recorded)
+            )
+            for one in placed
+        }
+        asked = [alert_id for alert_id, is_known in known.items() if is_known is None]
+        waiting = self._desk.waiting()
+        for start in range(0, len(asked), LOOK_MAX):
+            part = asked[start : start + LOOK_MAX]
+            handled = waiting | await asyncio.to_thread(self._book.handled, part)
+            known |= {alert_id: alert_id in handled for alert_id in part}
+        return [one for one in placed if not known[one.alert.alert_id]]
+
+    async def _send(self, new: Sequence[Placed]) -> int:
         now_ms = self._desk.clock.now_ms()
-        for one in planned.fresh:
-            if not is_past(one.alert, now_ms):
+        plan = self._planner.plan(new, now_ms)
+        for one in plan.placed:
+            self._memory.add(one.alert.alert_id, moment_ms(one.alert.recorded))
+        number = await self._desk.record(*plan.placed, *plan.rows)
+        for due in plan.due:  # the send is under way while its row waits for company
+            self._couriers[due.target].take(due)
+        self._tally.stored.inc(len(new))
+        for reason, count in plan.quiet.items():
+            self._tally.untold(reason, count)
+        hushed = {row.alert_id for row in plan.rows if row.error in HUSHED}
+        for one in plan.placed:
+            if one.alert.alert_id not in hushed:
                 self._show(line_of(one.alert))
         return number

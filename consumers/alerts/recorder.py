@@ -1,4 +1,4 @@
-"""What becomes of deliveries, on its way into the store: gathered, written together, never lost.
+"""Alerts and what becomes of deliveries, on the way into the store: written together, never lost.
 
 An insert costs some 10 ms however few rows it has, so rows wait a moment for company. Most alerts
 are delivered within that moment, and then their queue rows need not be written at all.
@@ -6,11 +6,12 @@ are delivered within that moment, and then their queue rows need not be written 
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Final
 
 from consumers.alerts.book import Book
+from consumers.alerts.planning import Placed
 from consumers.alerts.schedule import Attempt
 from runtime.log import event
 from runtime.retry import Backoff, retry_unavailable
@@ -24,36 +25,46 @@ log: Final = logging.getLogger("audit.alerts")
 
 
 class Recorder:
-    """Collects rows of intake and couriers, in order.
+    """Collects rows of intake and couriers, in order; an alert stands before its deliveries.
 
     `put` numbers them; the rows up to `written` are in the store, and offsets may be committed
     whose rows are. An outcome that dies with the process means one more attempt.
     """
 
-    def __init__(self, book: Book) -> None:
+    def __init__(
+        self, book: Book, told: Callable[[Unavailable | None], None] = lambda _error: None
+    ) -> None:
+        """`told` hears of each write: the error that made it wait, or None."""
         self._book = book
-        self._rows: list[Attempt] = []
+        self._told = told
+        self._rows: list[Placed | Attempt] = []
         self._some = asyncio.Event()
         self._room = asyncio.Event()
         self._room.set()
+        self._reached = asyncio.Event()
+        self._reached.set()
         self._count = 0
         self._writing = asyncio.Lock()
         self.written = 0
 
-    async def put(self, *attempts: Attempt) -> int:
+    async def put(self, *rows: Placed | Attempt) -> int:
         """Take rows and return the number of the last; waits while there is no room."""
         await self._room.wait()
-        self._rows += attempts
-        self._count += len(attempts)
+        self._rows += rows
+        self._count += len(rows)
         if self._rows:
             self._some.set()
         if len(self._rows) >= WAITING_MAX:
             self._room.clear()
         return self._count
 
+    async def reached(self) -> None:
+        """Wait while the store is away: what can't be recorded would be sent again."""
+        await self._reached.wait()
+
     def waiting(self) -> frozenset[str]:
-        """Return the alerts whose rows are not all in the store yet."""
-        return frozenset(row.alert_id for row in self._rows)
+        """Return the alerts of whose deliveries not all rows are in the store yet."""
+        return frozenset(row.alert_id for row in self._rows if isinstance(row, Attempt))
 
     async def run(self) -> None:
         """Write until cancelled; then `flush` what is left."""
@@ -81,17 +92,29 @@ class Recorder:
         async with self._writing:
             rows = self._rows[:ROWS_MAX]
             await retry_unavailable(
-                lambda: asyncio.to_thread(self._book.record, telling(rows)),
+                lambda: asyncio.to_thread(self._store, rows),
                 backoff=BACKOFF,
                 deadline_s=deadline_s,
+                on_retry=self._missed,
                 rng=Random(),  # noqa: S311 - scatters waits, guards nothing
             )
             del self._rows[: len(rows)]
             self.written += len(rows)
+        self._reached.set()
+        self._told(None)
         if not self._rows:
             self._some.clear()
         if len(self._rows) < WAITING_MAX:
             self._room.set()
+
+    def _store(self, rows: Sequence[Placed | Attempt]) -> None:
+        """Write alerts first: a row of delivery says that its alert is stored."""
+        self._book.store([row for row in rows if isinstance(row, Placed)])
+        self._book.record(telling([row for row in rows if isinstance(row, Attempt)]))
+
+    def _missed(self, error: Unavailable, _wait_s: float) -> None:
+        self._reached.clear()
+        self._told(error)
 
 
 def telling(rows: Sequence[Attempt]) -> list[Attempt]:

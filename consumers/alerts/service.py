@@ -9,14 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener
 from aiokafka.errors import CommitFailedError, IllegalStateError, KafkaError
 from prometheus_client import CollectorRegistry
 
-from consumers.alerts.book import Book, Storing
-from consumers.alerts.courier import QUEUE_MAX, Courier, Desk
+from consumers.alerts.book import PENDING_MAX, Book, Storing
+from consumers.alerts.courier import QUEUE_MAX, SOON_MS, Courier, Desk
+from consumers.alerts.grouping import REPAGE_EVERY, Groups
+from consumers.alerts.grouping import WINDOW_MS as GROUP_WINDOW_MS
 from consumers.alerts.intake import Intake
+from consumers.alerts.planning import Planner
 from consumers.alerts.recorder import Recorder
+from consumers.alerts.routing import Routing, everyone
 from consumers.alerts.tally import Tally
 from consumers.alerts.targets import Target
 from runtime.clock import Clock, SystemClock
@@ -29,7 +33,13 @@ from schemas.topics import ALERTS
 GROUP: Final = "audit-alerts"
 CONDITIONS: Final = ("alerts: kafka", "alerts: store")
 POLL_MS: Final = 200  # how long a stop may wait for the next look at it
+# A partition whose records were just taken is asked for again with the next fetch: when this one
+# ends, or another partition has something.
+FETCH_WAIT_MS: Final = 50
 RECORDS_MAX: Final = 500
+WATCH_S: Final = 5.0  # how soon a resolved group is closed, so that its next alert pages
+WATCH_MS: Final = 60_000  # rows are not seen in the order of their times; again does no harm
+CLOSED: Final = frozenset({"resolved", "false_positive"})
 SWEEP_S: Final = 30.0  # how soon what found no room in a queue is fetched from the store
 STOP_S_MAX: Final = 3.0
 SHOWN_A_SECOND_MAX: Final = 10
@@ -74,6 +84,16 @@ def show_in_log(line: str) -> None:
 
 
 @dataclass(frozen=True, slots=True)
+class Policy:
+    """Who hears what, how often, and what counts as the same. Without routing: all, at once."""
+
+    routing: Routing | None = None
+    group_window_ms: int = GROUP_WINDOW_MS
+    repage_every: int = REPAGE_EVERY
+    link: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class AlertService:
     """What the service is made of; values only, so that the composition root says it all.
 
@@ -90,6 +110,51 @@ class AlertService:
     client_options: Mapping[str, Any] = field(default_factory=dict)
     clock: Clock = field(default_factory=SystemClock)
     show: Callable[[str], None] = show_in_log
+    policy: Policy = field(default_factory=Policy)
+
+    def planner(self) -> Planner:
+        """Return a new planner of this policy."""
+        names = [target.name for target in self.targets]
+        groups = Groups(self.policy.group_window_ms, self.policy.repage_every)
+        return Planner(self.policy.routing or everyone(names), groups)
+
+    def told(self, error: Unavailable | None) -> None:
+        """Note whether the store takes what is written."""
+        if error is None:
+            self.readiness.meet("alerts: store")
+        else:
+            self.readiness.miss("alerts: store", str(error), "see 'audit doctor'")
+
+
+class Watch:
+    """What people say of alerts: who has acknowledged one needs no escalation, and so on."""
+
+    def __init__(self, book: Book, groups: Groups, clock: Clock) -> None:
+        self._book = book
+        self._groups = groups
+        self._seen_ms = clock.now_ms()
+
+    async def is_open(self, alert_id: str) -> bool:
+        """Say whether nobody has taken the alert on. With the store away: not that we know."""
+        try:
+            return await asyncio.to_thread(self._book.status, alert_id) == "open"
+        except Unavailable as error:
+            event(log, "status of an alert not read", level=logging.WARNING, error=error)
+            return True
+
+    async def run(self) -> None:
+        """Close the groups whose matter was closed, until cancelled."""
+        while True:
+            await asyncio.sleep(WATCH_S)
+            try:
+                changes = await asyncio.to_thread(self._book.statuses, self._seen_ms - WATCH_MS)
+            except Unavailable as error:
+                event(log, "statuses of alerts not read", level=logging.WARNING, error=error)
+                continue
+            for change in changes:
+                self._seen_ms = max(self._seen_ms, change.stored_ms)
+                if change.status in CLOSED:
+                    self._groups.close(change.alert_id)
 
 
 async def run_alerts(service: AlertService, stop: asyncio.Event) -> None:
@@ -101,17 +166,28 @@ async def run_alerts(service: AlertService, stop: asyncio.Event) -> None:
     """
     tally = Tally(service.registry)
     book = Book(service.store)
-    recorder = Recorder(book)
-    desk = Desk(service.clock, tally, recorder.put, recorder.waiting)
+    recorder = Recorder(book, service.told)
+    planner = service.planner()
+    watch = Watch(book, planner.groups, service.clock)
+    desk = Desk(
+        service.clock,
+        tally,
+        recorder.put,
+        recorder.waiting,
+        recorder.reached,
+        watch.is_open,
+        service.policy.link,
+    )
     couriers = {target.name: Courier(target, desk) for target in service.targets}
-    intake = Intake(book, couriers, desk, service.show)
-    await _until(stop, _resume(service, book, couriers))
+    intake = Intake(book, couriers, desk, planner, service.show)
+    await _until(stop, _resume(service, book, desk, couriers))
     recording = asyncio.create_task(recorder.run())
     delivering = [asyncio.create_task(courier.run()) for courier in couriers.values()]
     consuming = asyncio.create_task(_consume(service, intake, recorder, stop))
     stopping = asyncio.create_task(stop.wait())
-    sweeping = asyncio.create_task(_sweep(service, book, couriers))
-    tasks = [consuming, *delivering, recording, sweeping, stopping]
+    sweeping = asyncio.create_task(_sweep(service, book, desk, couriers))
+    watching = asyncio.create_task(watch.run())
+    tasks = [consuming, *delivering, recording, sweeping, watching, stopping]
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         stop.set()
@@ -141,13 +217,20 @@ async def _until(stop: asyncio.Event, work: Any) -> None:  # noqa: ANN401 - any 
             task.cancel()
 
 
-async def _resume(service: AlertService, book: Book, couriers: Mapping[str, Courier]) -> None:
-    """Queue what an earlier process left, waiting for the store as long as it takes."""
+async def _resume(
+    service: AlertService, book: Book, desk: Desk, couriers: Mapping[str, Courier]
+) -> None:
+    """Queue what the store says is left, waiting for it as long as it takes.
+
+    What is here already, or has an outcome on its way into the store, is left out: the store's
+    answer may be older than that.
+    """
 
     def missed(error: Unavailable, _wait_s: float) -> None:
         service.readiness.miss("alerts: store", str(error), "see 'audit doctor'")
 
     if couriers:
+        busy = desk.waiting().union(*(courier.busy() for courier in couriers.values()))
         due = await retry_unavailable(
             lambda: asyncio.to_thread(book.pending, list(couriers), service.clock.now_ms()),
             backoff=BACKOFF,
@@ -155,19 +238,33 @@ async def _resume(service: AlertService, book: Book, couriers: Mapping[str, Cour
             on_retry=missed,
         )
         for one in due:
-            couriers[one.target].take(one)
+            if one.alert.alert_id in busy:
+                couriers[one.target].has_spilled = True  # it may be another one's: look again
+            else:
+                couriers[one.target].take(one)
+        if len(due) == PENDING_MAX:
+            for courier in couriers.values():
+                courier.has_spilled = True
     service.readiness.meet("alerts: store")
 
 
-async def _sweep(service: AlertService, book: Book, couriers: Mapping[str, Courier]) -> None:
-    """Fetch again, now and then, what found no room."""
+async def _sweep(
+    service: AlertService, book: Book, desk: Desk, couriers: Mapping[str, Courier]
+) -> None:
+    """Fetch again, now and then, what found no room, and what was held and is due soon."""
     while True:
         await asyncio.sleep(SWEEP_S)
-        spilled = {n: c for n, c in couriers.items() if c.has_spilled and c.pending < QUEUE_MAX / 2}
-        if spilled:
-            for courier in spilled.values():
-                courier.has_spilled = False
-            await _resume(service, book, spilled)
+        soon_ms = service.clock.now_ms() + SOON_MS
+        asked = {
+            name: courier
+            for name, courier in couriers.items()
+            if (courier.has_spilled or courier.wakes_ms <= soon_ms)
+            and courier.pending < QUEUE_MAX / 2
+        }
+        for courier in asked.values():
+            courier.has_spilled, courier.wakes_ms = False, float("inf")
+        if asked:
+            await _resume(service, book, desk, asked)
 
 
 async def _consume(
@@ -190,18 +287,19 @@ async def _consume_once(
 ) -> None:
     """Join the group and take batches until told to stop. Raises `BrokerUnavailable`."""
     consumer = AIOKafkaConsumer(
-        service.topic,
         bootstrap_servers=service.bootstrap,
         group_id=service.group,
         enable_auto_commit=False,
         auto_offset_reset="earliest",
         isolation_level="read_committed",
-        fetch_max_wait_ms=100,
+        fetch_max_wait_ms=FETCH_WAIT_MS,
+        fetch_min_bytes=1,
         session_timeout_ms=6_000,
         heartbeat_interval_ms=1_000,
         **service.client_options,
     )
     unsettled: deque[tuple[int, dict[Any, int]]] = deque()
+    consumer.subscribe([service.topic], listener=_Assigned(intake.forget))
     try:
         await consumer.start()
         service.readiness.meet("alerts: kafka")
@@ -220,6 +318,21 @@ async def _consume_once(
     finally:
         with contextlib.suppress(KafkaError):
             await consumer.stop()
+
+
+class _Assigned(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka is untyped here
+    """Says that another process may have had what is ours now."""
+
+    def __init__(self, forget: Callable[[], None]) -> None:
+        self._forget = forget
+
+    async def on_partitions_revoked(self, revoked: object) -> None:
+        """Do nothing: what is under way is ours to end."""
+
+    async def on_partitions_assigned(self, assigned: object) -> None:
+        """Read from the store again before the next batch."""
+        del assigned
+        self._forget()
 
 
 async def _take(

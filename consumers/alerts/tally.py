@@ -17,8 +17,11 @@ class Tally:
         self.repeated = Counter(
             "audit_alerts_repeated", "Alerts that were in the store already.", registry=registry
         )
-        self.historical = Counter(
-            "audit_alerts_historical", "Alerts of the past: stored, never sent.", registry=registry
+        self._untold = Counter(
+            "audit_alerts_untold",
+            "Alerts stored that nobody is told of, by reason.",
+            ("reason",),
+            registry=registry,
         )
         self.unreadable = Counter(
             "audit_alerts_unreadable", "Records that are no alert; skipped.", registry=registry
@@ -42,9 +45,15 @@ class Tally:
 
     def count(self, attempt: Attempt, age_s: float) -> None:
         """Count one attempt that ended when its event was `age_s` old."""
-        self._attempts.labels(attempt.target, attempt.outcome).inc()
+        # what was held and then refused stays deferred in the store; a failed attempt it is
+        outcome = "failed" if attempt.outcome == "deferred" else attempt.outcome
+        self._attempts.labels(attempt.target, outcome).inc()
         if attempt.outcome == "delivered":
             self._latency.labels(attempt.target).observe(max(0.0, age_s))
+
+    def untold(self, reason: str, count: int) -> None:
+        """Count alerts that nobody is told of."""
+        self._untold.labels(reason).inc(count)
 
     def pending(self, target: str, count: int) -> None:
         """Show how many wait for a target."""

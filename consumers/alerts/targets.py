@@ -6,14 +6,16 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Any, Final
+from typing import Any, Final, Protocol
+from urllib.parse import urlsplit
 
 from apprise import Apprise, AppriseAsset, NotifyFormat, NotifyType
 from apprise.plugins import url_to_dict
 from pydantic import SecretStr
 
-from consumers.alerts.text import body_of, title_of
-from schemas.alert import Alert, Severity
+from consumers.alerts.message import Message
+from consumers.alerts.webhook import SCHEMES, Webhook
+from schemas.alert import Severity
 from schemas.errors import Misconfigured, TargetUnavailable
 
 # A send can't be interrupted: together they bound how long a stop may have to wait for one.
@@ -38,12 +40,39 @@ _TYPES: Final[dict[Severity, NotifyType]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
+class Target(Protocol):
     """One place to deliver to. Its name is shown everywhere, its URL, being a secret, nowhere.
 
     `pace_s` is the pause that the service asks for; with one there is one delivery at a time.
     """
+
+    @property
+    def name(self) -> str:
+        """How people call it."""
+        ...
+
+    @property
+    def pace_s(self) -> float:
+        """The pause after each delivery."""
+        ...
+
+    @property
+    def parallel(self) -> int:
+        """How many deliveries may be under way at once."""
+        ...
+
+    def send(self, message: Message) -> None:
+        """Deliver once; blocks for a bounded time. Raises `TargetUnavailable` if not taken.
+
+        The message's key goes with it, so that a receiver can drop what it has seen: a delivery
+        whose answer was lost comes again.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class AppriseTarget:
+    """A service that apprise knows."""
 
     name: str
     pace_s: float
@@ -54,44 +83,45 @@ class Target:
         """How many deliveries may be under way at once."""
         return 1 if self.pace_s else PARALLEL_MAX
 
-    def send(self, alert: Alert) -> None:
-        """Deliver once; blocks for at most connect and read timeout for each request it takes.
-
-        Raises `TargetUnavailable` if the service did not take it. The alert's id goes with it, so
-        that a receiver can drop what it has seen: a delivery whose answer was lost comes again.
-        """
+    def send(self, message: Message) -> None:
+        """Deliver once; blocks for at most connect and read timeout for each request it takes."""
         # made anew each time: apprise's objects are not for several threads at once
         client = Apprise(asset=_asset())
-        client.add(_instance(self._parsed, _fields(alert)))
+        client.add(_instance(self._parsed, message.fields()))
         taken = client.notify(
-            body=body_of(alert),
-            title=title_of(alert),
-            notify_type=_TYPES[alert.severity],
+            body=message.body,
+            title=message.title,
+            notify_type=_TYPES[message.severity],
             body_format=NotifyFormat.TEXT,
         )
         if not taken:
             raise TargetUnavailable(f"{self.name}: refused or not reached")
 
 
-def parse_targets(urls: Sequence[SecretStr]) -> tuple[Target, ...]:
-    """Read targets written as `url` or `name=url`.
+def parse_targets(urls: Sequence[SecretStr], secret: SecretStr | None = None) -> tuple[Target, ...]:
+    """Read targets written as `url` or `name=url`; `secret` signs what goes to webhooks.
 
     Raises `Misconfigured` naming the target by its place and kind, never by its URL.
     """
     silence()
     targets: list[Target] = []
-    for place, secret in enumerate(urls, 1):
-        text = secret.get_secret_value().strip()
+    for place, given in enumerate(urls, 1):
+        text = given.get_secret_value().strip()
         named = NAMED.fullmatch(text)
         name, url = (named[1], named[2]) if named else ("", text)
         scheme = _SCHEME.match(url)
         kind = scheme[1].lower() if scheme else "unknown"
-        targets.append(_target(name or f"target-{place}:{kind}", url))
+        targets.append(parse_target(name or f"target-{place}:{kind}", url, secret))
+    refuse_twins(targets)
+    return tuple(targets)
+
+
+def refuse_twins(targets: Sequence[Target]) -> None:
+    """Raise `Misconfigured` if two targets have one name."""
     names = [target.name for target in targets]
     for name in names:
         if names.count(name) > 1:
             raise Misconfigured(f"two alert targets are named {name}: give each its own name")
-    return tuple(targets)
 
 
 def silence() -> None:
@@ -100,7 +130,31 @@ def silence() -> None:
         logging.getLogger(name).disabled = True
 
 
-def _target(name: str, url: str) -> Target:
+def parse_target(name: str, url: str, secret: SecretStr | None = None) -> Target:
+    """Read one target. Raises `Misconfigured` naming it, never its URL."""
+    scheme = url.split("://", 1)[0].lower()
+    return _webhook(name, url, secret) if scheme in SCHEMES else _apprise(name, url)
+
+
+def _webhook(name: str, url: str, secret: SecretStr | None) -> Target:
+    if secret is None or not secret.get_secret_value():
+        raise Misconfigured(
+            f"alert target {name} is a webhook, and there is no secret to sign with: set "
+            "AUDIT_ALERT_WEBHOOK_SECRET_FILE, or secret_file in the routes file"
+        )
+    try:
+        parsed = urlsplit(url)
+        _ = parsed.port
+    except ValueError:
+        parsed = urlsplit("")
+    if not parsed.hostname or parsed.username is not None:
+        raise Misconfigured(
+            f"alert target {name} is not a webhook's address: write webhooks://host/path"
+        )
+    return Webhook(name, secret, parsed)
+
+
+def _apprise(name: str, url: str) -> Target:
     with warnings.catch_warnings():  # apprise's plugins import what Python deprecates
         warnings.simplefilter("ignore", DeprecationWarning)
         parsed = url_to_dict(url, secure_logging=True)
@@ -110,7 +164,7 @@ def _target(name: str, url: str) -> Target:
             f"alert target {name} is not a URL that apprise {version('apprise')} understands: "
             "see its list of services for the form"
         )
-    return Target(name, float(instance.request_rate_per_sec), parsed)
+    return AppriseTarget(name, float(instance.request_rate_per_sec), parsed)
 
 
 def _instance(parsed: dict[str, Any], fields: dict[str, str]) -> Any:  # noqa: ANN401 - a plugin
@@ -123,22 +177,6 @@ def _instance(parsed: dict[str, Any], fields: dict[str, str]) -> Any:  # noqa: A
         instance.socket_read_timeout = min(instance.socket_read_timeout, READ_S_MAX)
         instance.request_rate_per_sec = min(instance.request_rate_per_sec, PACE_S_MAX)
     return instance
-
-
-def _fields(alert: Alert) -> dict[str, str]:
-    """Return what programs read: values as they are, JSON or XML being escaped by the plugin."""
-    return {
-        "alert_id": alert.alert_id,
-        "rule_id": alert.rule_id,
-        "severity": alert.severity,
-        "tenant": alert.tenant,
-        "user": alert.user,
-        "ip_address": alert.ip_address,
-        "action": alert.action,
-        "resource": alert.resource,
-        "occurred": alert.occurred,
-        "recorded": alert.recorded,
-    }
 
 
 def _asset() -> AppriseAsset:

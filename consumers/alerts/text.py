@@ -6,13 +6,21 @@ service would act on. None of them leaves here as such.
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from typing import Final
 
-from schemas.alert import Alert
+from schemas.alert import SEVERITIES, Alert
 
 TITLE_CHARS_MAX: Final = 200
 VALUE_CHARS_MAX: Final = 256
 BODY_CHARS_MAX: Final = 1_800  # the smallest of the usual services takes 2,000
+WHY_CHARS_MAX: Final = 400
+DIGEST_LINES_MAX: Final = 10
+DIGEST_REASONS: Final = {
+    "throttled": "More came than may be told one by one",
+    "quiet": "Held through quiet hours",
+    "digest": "Since the last digest",
+}
 RUNBOOK_LINES_MAX: Final = 8
 RUNBOOK_LINE_MAX: Final = 400  # two values of 200, as a runbook's command may hold
 ELLIPSIS: Final = "…"
@@ -28,6 +36,7 @@ _LIKES: Final = str.maketrans(
 _LIKES_BUT_STAR: Final = {code: like for code, like in _LIKES.items() if code != ord("*")}
 _WHOLE_LINK: Final = re.compile(r"(?i)\b(https?|ftp|javascript|data|file):[^\s'\"]*")
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/=+-]{0,127}")  # as it is for any shell
+_SAFE_VALUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+:-]{0,127}")
 _LINK: Final = re.compile(r"(?i)\b(https?|ftp|javascript|data|file):")
 _MENTION: Final = re.compile(r"(^|[^\w.])@(?=\w)")
 
@@ -63,8 +72,11 @@ def title_of(alert: Alert) -> str:
     return neutral(f"{alert.severity.upper()}: {alert.title}", TITLE_CHARS_MAX)
 
 
-def body_of(alert: Alert) -> str:
-    """Return what a person needs in order to act, and where to look further."""
+def body_of(alert: Alert, note: str = "", link: str = "") -> str:
+    """Return what a person needs in order to act, and where to look further.
+
+    `note` and `link` are ours, not of an event.
+    """
     lines = [neutral(alert.summary, 512)]
     for label, value in (
         ("Who", alert.user),
@@ -79,9 +91,15 @@ def body_of(alert: Alert) -> str:
     ):
         if value:
             lines.append(f"{label}: {neutral(value, 512)}")
+    if note:
+        lines.append(f"Note: {note}")
+    if alert.why:
+        lines.append(f"Why it matters: {neutral(alert.why, WHY_CHARS_MAX)}")
     lines += _runbook_lines(alert)
     lines.append(f"Look: audit show {_shown_by(alert)}")
-    tail = f"Alert: {alert.alert_id}"
+    if search := _search_of(alert):
+        lines.append(f"Search: {search}")
+    tail = f"Link: {link}\nAlert: {alert.alert_id}" if link else f"Alert: {alert.alert_id}"
     body = "\n".join(lines)
     room = BODY_CHARS_MAX - len(tail) - 1
     return f"{body if len(body) <= room else body[: room - 1] + ELLIPSIS}\n{tail}"
@@ -110,6 +128,49 @@ def _shown_by(alert: Alert) -> str:
     """Return an id that `audit show` takes when pasted: the event's, else the alert's."""
     first = next(iter(alert.event_ids), "")
     return first if _SAFE_ID.fullmatch(first) else alert.alert_id
+
+
+def _search_of(alert: Alert) -> str:
+    """Return the command that finds what else they did; only of values that need no quotes."""
+    for option, value in (
+        ("session", alert.session_id),
+        ("user", alert.user),
+        ("ip", alert.ip_address),
+    ):
+        if _SAFE_VALUE.fullmatch(value):
+            return f"audit search --{option} {value}"
+    return ""
+
+
+def digest_title(alerts: Sequence[Alert]) -> str:
+    """Return the one line of a message about several: how many, and how bad the worst is."""
+    worst = max((alert.severity for alert in alerts), key=SEVERITIES.index)
+    return neutral(f"{worst.upper()}: {len(alerts)} alerts", TITLE_CHARS_MAX)
+
+
+def digest_body(alerts: Sequence[Alert], reason: str, link: str = "") -> str:
+    """Return counts by rule, the worst and most frequent first, each with an example."""
+    kinds: dict[tuple[str, str], list[Alert]] = {}
+    for alert in alerts:
+        kinds.setdefault((alert.severity, alert.rule_id), []).append(alert)
+    ranked = sorted(
+        kinds.values(), key=lambda ones: (-SEVERITIES.index(ones[0].severity), -len(ones))
+    )
+    lines = [f"{DIGEST_REASONS.get(reason, 'Held back')}, {len(alerts)} alerts in all:"]
+    for ones in ranked[:DIGEST_LINES_MAX]:
+        who = {alert.user for alert in ones if alert.user}
+        by = f" by {neutral(min(who))}" if len(who) == 1 else f" by {len(who)} users" if who else ""
+        example = ones[-1]
+        lines.append(
+            f"{len(ones)} x {neutral(f'{example.severity.upper()}: {example.title}', 100)}{by}, "
+            f"such as {example.alert_id}"
+        )
+    if len(ranked) > DIGEST_LINES_MAX:
+        more = sum(len(ones) for ones in ranked[DIGEST_LINES_MAX:])
+        lines.append(f"{more} of {len(ranked) - DIGEST_LINES_MAX} further rules")
+    lines.append("Look: audit alerts list")
+    tail = f"\nLink: {link}" if link else ""
+    return _short("\n".join(lines), BODY_CHARS_MAX - len(tail)) + tail
 
 
 def line_of(alert: Alert) -> str:

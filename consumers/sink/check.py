@@ -5,7 +5,9 @@ import re
 import uuid
 from typing import Final
 
-from runtime.clickhouse import INSERT_SETTINGS, DeadlinePassed, Store
+from consumers.sink.entry import DEADLINE
+from runtime.clickhouse import DeadlinePassed, Store
+from runtime.line_insert import Stamp
 from schemas.errors import Misconfigured
 from schemas.tables import BATCHES, EVENTS, QUARANTINE
 
@@ -33,8 +35,9 @@ def check(store: Store, *, now_s: int, deadline_s: int) -> None:
 
 def _check_settings(store: Store) -> None:
     """Each insert setting must exist and take our value: a server that ignores one can lose."""
-    names = [name for name in INSERT_SETTINGS if name not in _TRANSPORT]
-    want = {name: INSERT_SETTINGS[name] for name in names}
+    settings = store.stamped_settings
+    names = [name for name in settings if name not in _TRANSPORT]
+    want = {name: settings[name] for name in names}
     rows = store.query_rows(
         "SELECT name, value FROM system.settings WHERE name IN {names:Array(String)}",
         {"names": names},
@@ -75,9 +78,8 @@ def _check_clock(store: Store, now_s: int) -> None:
 def _check_canary(store: Store, deadline_s: int) -> None:
     """Try it: one token twice gives one row; an expired deadline is refused."""
     name = str(uuid.uuid4())
-    fresh = _canary(name, deadline_s)
     for _ in range(2):
-        store.insert_lines(CANARIES, ("id", "batch_deadline"), fresh, token=f"canary:{name}")
+        _put(store, name, Stamp(DEADLINE, deadline_s), "")
     query = f"SELECT count() FROM {CANARIES} WHERE id = {{id:String}}"
     count = int(store.query_rows(query, {"id": name})[0][0])
     if count != 1:
@@ -85,13 +87,12 @@ def _check_canary(store: Store, deadline_s: int) -> None:
             f"the store wrote one token's row {count} times: check its deduplication settings"
         )
     try:
-        store.insert_lines(
-            CANARIES, ("id", "batch_deadline"), _canary(name, 1), token=f"canary:{name}:late"
-        )
+        _put(store, name, Stamp(DEADLINE, 1), ":late")
     except DeadlinePassed:
         return
     raise Misconfigured("the store took a row after its deadline: restore its constraints")
 
 
-def _canary(name: str, deadline_s: int) -> bytes:
-    return json.dumps({"id": name, "batch_deadline": deadline_s}).encode()
+def _put(store: Store, name: str, deadline: Stamp, suffix: str) -> None:
+    line = json.dumps({"id": name}).encode()
+    store.insert_stamped(CANARIES, ("id",), (line,), deadline, f"canary:{name}{suffix}")

@@ -7,13 +7,14 @@ from collections.abc import Awaitable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from aiokafka import AIOKafkaConsumer, ConsumerRebalanceListener, TopicPartition
+from aiokafka import ConsumerRebalanceListener, TopicPartition
 from aiokafka.coordinator.assignors.sticky.sticky_assignor import StickyPartitionAssignor
 
 from consumers.sink import group
 from consumers.sink.entry import Place
 from consumers.sink.intent import Position
 from consumers.sink.resume import Ends, resume
+from consumers.sink.runs import RunConsumer
 from consumers.sink.writer import Surroundings, Timing, Writer
 from runtime.log import event as log_event
 from runtime.topics import translated
@@ -21,8 +22,7 @@ from schemas.errors import Broken, BrokerUnavailable
 
 _LOG: Final = logging.getLogger(__name__)
 POLL_MS: Final = 200
-RECORDS_PER_POLL_MAX: Final = 4_000  # bounds how long one poll keeps the event loop
-FETCH_BYTES_MAX: Final = 4_194_304
+FETCH_BYTES_MAX: Final = 2_097_152  # compressed; twenty thousand events of 1 kB, or one record
 FULL_WAIT_S: Final = 0.02
 MAX_POLL_MS: Final = 86_400_000  # a store that is away for an hour must not cost the membership
 FENCED_WAIT_S: Final = 10.0  # then a rebalance should have come; without one, begin anew
@@ -64,7 +64,7 @@ class SinkConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
     async def run(self, stopping: asyncio.Event) -> None:
         """Consume until `stopping`. Raises `Unavailable` to be begun anew from Kafka's state."""
         config = self._config
-        self._consumer = AIOKafkaConsumer(
+        self._consumer = RunConsumer(
             bootstrap_servers=config.bootstrap,
             group_id=config.group,
             enable_auto_commit=False,
@@ -127,13 +127,11 @@ class SinkConsumer(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka
         if not ready:
             await asyncio.sleep(FULL_WAIT_S)
             return
-        found = await self._consumer.getmany(
-            *ready, timeout_ms=POLL_MS, max_records=RECORDS_PER_POLL_MAX
-        )
-        for where, records in found.items():
+        found = await self._consumer.getmany(*ready, timeout_ms=POLL_MS)
+        for where, runs in found.items():
             writer = self._writers.get(where.partition)
             if writer is not None and where in ready:
-                writer.feed(records)
+                writer.feed(runs)
 
     def _with_room(self) -> list[TopicPartition]:
         """Return the partitions to read from: not those that hold their share of the memory.

@@ -1,8 +1,10 @@
 """A batch's name in the store, and its line in the ledger. Pure."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from consumers.sink.batch import Batch
+
+DEADLINE: Final = "batch_deadline"  # the column that each row of a batch is stamped with
 
 
 class Place(NamedTuple):
@@ -36,7 +38,7 @@ def ledger_line(place: Place, batch: Batch) -> dict[str, str | int | float]:
         "repeats": batch.repeats,
         "bytes": batch.bytes_,
         "token": token_of(place, batch),
-        "content_xxh": int(batch.content(), 16),
+        "content_xxh": int(batch.content, 16),
         "recorded_min": _moment(batch.recorded_min_ms),
         "recorded_max": _moment(batch.recorded_max_ms),
         "sink": place.sink,

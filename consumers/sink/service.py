@@ -14,6 +14,8 @@ from consumers.migrate import require_migrated
 from consumers.sink.check import check
 from consumers.sink.consumer import SinkConfig, SinkConsumer
 from consumers.sink.metrics import SinkMetrics
+from consumers.sink.parts import CONDITION as PARTS
+from consumers.sink.parts import PartsWatch
 from consumers.sink.reconcile import CONDITION as LEDGER
 from consumers.sink.reconcile import Reconciler
 from consumers.sink.writer import Fault, Surroundings, no_fault
@@ -28,13 +30,14 @@ GROUP: Final = "group"
 STORE: Final = "store"
 PARTITIONS: Final = "partitions"
 WRITES: Final = "writes"
-CONDITIONS: Final = (STORE, GROUP, PARTITIONS, WRITES, LEDGER)
+CONDITIONS: Final = (STORE, GROUP, PARTITIONS, WRITES, LEDGER, PARTS)
 WAIT_S_MAX: Final = 5.0  # a passing refusal is no news
 STATUS_EVERY_S: Final = 0.5
 # A store in this process does the work itself: a second insert at once takes no less CPU and a
 # hundred MiB more. With a server one waits while the other is on its way.
 EMBEDDED_THREADS: Final = 1
 SERVER_THREADS: Final = 2
+TURNS_AHEAD: Final = 1  # a batch is cut and announced while another is written
 
 
 # What waits in the backlog is thousands of objects, none of them garbage or in a cycle; looking
@@ -65,7 +68,13 @@ class SinkService:
         threads = EMBEDDED_THREADS if store.is_embedded else SERVER_THREADS
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix="sink-store")
         self._around = Surroundings(
-            store, self._executor, self._clock, self._dice, SinkMetrics(registry), fault
+            store,
+            self._executor,
+            self._clock,
+            self._dice,
+            SinkMetrics(registry),
+            fault,
+            asyncio.Semaphore(threads + TURNS_AHEAD),
         )
         self._consumer = SinkConsumer(config, self._around)
         self._reconciler = Reconciler(
@@ -78,6 +87,8 @@ class SinkService:
             client_options=config.client_options,
         )
 
+        self._parts = PartsWatch(store, registry, readiness, reconcile_every_s)
+
     async def prepare(self) -> None:
         """Test the store and its tables. Raises `Misconfigured`, or `Unavailable` if it is away."""
         loop = asyncio.get_running_loop()
@@ -89,6 +100,7 @@ class SinkService:
         """Serve until `stopping`. Raises `Misconfigured` if the store's guards don't stand."""
         helpers = [
             asyncio.create_task(self._reconciler.run()),
+            asyncio.create_task(self._parts.run()),
             asyncio.create_task(self._tell_status()),
         ]
         attempt = 0

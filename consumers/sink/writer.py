@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol, TypeVar
 
 from consumers.sink import recovery
-from consumers.sink.batch import Backlog, Batch, Cut, Limits, body
-from consumers.sink.entry import Place, ledger_line, token_of
+from consumers.sink.batch import Backlog, Batch, Cut, Limits, Run
+from consumers.sink.entry import DEADLINE, Place, ledger_line, token_of
 from consumers.sink.intent import Position
 from consumers.sink.machine import (
     Action,
@@ -38,8 +38,10 @@ from consumers.sink.machine import (
     step,
 )
 from consumers.sink.metrics import SinkMetrics
+from consumers.sink.turn import Turn
 from runtime.clickhouse import DeadlinePassed, Store
 from runtime.clock import Clock
+from runtime.line_insert import Stamp
 from runtime.log import event as log_event
 from runtime.retry import Backoff, Uniform
 from schemas.errors import Broken, Fenced, Misconfigured, Unavailable
@@ -47,8 +49,6 @@ from schemas.tables import BATCHES, EVENT_COLUMNS, EVENTS, QUARANTINE, QUARANTIN
 
 T = TypeVar("T")
 _LOG: Final = logging.getLogger(__name__)
-_EVENT_INSERT: Final = ("batch_deadline", *EVENT_COLUMNS)
-_QUARANTINE_INSERT: Final = ("batch_deadline", *QUARANTINE_COLUMNS)
 _AGAIN: Final = (Unavailable, Misconfigured, TimeoutError)  # hold on to the batch and try again
 
 
@@ -100,6 +100,7 @@ class Surroundings:
     dice: Uniform
     metrics: SinkMetrics
     fault: Fault
+    turns: asyncio.Semaphore
 
 
 class Writer:
@@ -121,6 +122,7 @@ class Writer:
         self._commit = commit
         self._fed = asyncio.Event()
         self._is_closing = False
+        self._turn = Turn(around.turns)
         self._failures = 0  # of the batch in flight, one after the other
 
     @property
@@ -133,9 +135,9 @@ class Writer:
         self._is_closing = True
         self._fed.set()
 
-    def feed(self, records: list[object]) -> None:
-        """Take records in order, as the consumer got them."""
-        self.backlog.feed(records, self._monotonic_ms(), self._now_ms())  # type: ignore[arg-type]  # aiokafka is untyped
+    def feed(self, runs: list[Run]) -> None:
+        """Take runs in order, as the consumer got them."""
+        self.backlog.feed(runs, self._monotonic_ms(), self._now_ms())
         self._fed.set()
 
     async def run(self, why: str = "") -> None:
@@ -144,14 +146,17 @@ class Writer:
         With a `why` the position could not be proven: stop at once.
         """
         event: Event = Contradicted(why) if why else Resumed(self._resumed)
-        while True:
-            self.state, action = step(self.state, event, self._timing.deadline_s)
-            if isinstance(action, Drop):
-                return
-            if isinstance(action, Stop):
-                self._stop(action.why)
-                return
-            event = await self._perform(action)
+        try:
+            while True:
+                self.state, action = step(self.state, event, self._timing.deadline_s)
+                if isinstance(action, Drop):
+                    return
+                if isinstance(action, Stop):
+                    self._stop(action.why)
+                    return
+                event = await self._perform(action)
+        finally:
+            self._turn.end()
 
     async def _perform(self, action: Action) -> Event:  # noqa: PLR0911 - one a case
         try:
@@ -177,12 +182,13 @@ class Writer:
 
     async def _read(self, position: Position) -> Event:
         """Wait for a batch; commit what is proven when there is nothing else to do."""
+        self._turn.end()
         while not self._is_closing:
             wait_ms = self.backlog.due_in_ms(self._timing.limits, self._monotonic_ms())
+            if wait_ms == 0 and self._turn.is_ours:
+                return await self._cut(position)
             if wait_ms == 0:
-                event = await self._cut(position)
-                if event is not None:
-                    return event
+                await self._turn.begin()
                 continue
             self._fed.clear()
             is_behind = self._committed != position
@@ -194,7 +200,7 @@ class Writer:
             await self._commit_position(position)
         return Lost()
 
-    async def _cut(self, position: Position) -> Event | None:
+    async def _cut(self, position: Position) -> Event:
         cut = self.backlog.cut(position, self._timing.limits)
         if cut.batch is not None:
             return Filled(cut.batch, self._now_s())
@@ -268,8 +274,8 @@ class Writer:
         """Insert what is missing, table by table; whatever goes wrong, look before another try."""
         started = self._around.clock.monotonic()
         parts = (
-            (write.accepted, EVENTS, _EVENT_INSERT, write.batch.accepted, "e"),
-            (write.rejected, QUARANTINE, _QUARANTINE_INSERT, write.batch.rejected, "q"),
+            (write.accepted, EVENTS, EVENT_COLUMNS, write.batch.accepted, "e"),
+            (write.rejected, QUARANTINE, QUARANTINE_COLUMNS, write.batch.rejected, "q"),
         )
         for is_due, table, columns, lines, suffix in parts:
             if is_due:
@@ -293,7 +299,8 @@ class Writer:
         await self._fault("before-insert")
 
         def send() -> None:
-            self._around.store.insert_lines(table, columns, body(lines, deadline_s), token)
+            stamp = Stamp(DEADLINE, deadline_s)
+            self._around.store.insert_stamped(table, columns, lines, stamp, token)
 
         try:
             await self._in_thread(send)
@@ -308,8 +315,8 @@ class Writer:
         return True
 
     async def _enter(self, batch: Batch) -> Event:
-        line = json.dumps(ledger_line(self.place, batch)).encode()
-        columns = tuple(ledger_line(self.place, batch))
+        told = ledger_line(self.place, batch)
+        line, columns = json.dumps(told).encode(), tuple(told)
         token = f"{token_of(self.place, batch)}:b"
         await self._ask(lambda store: store.insert_lines(BATCHES, columns, line, token))
         await self._fault("before-ack")
@@ -345,6 +352,7 @@ class Writer:
         return await asyncio.wait_for(running, self._timing.insert_timeout_s)
 
     async def _pause(self, attempt: int, error: Exception) -> None:
+        self._turn.end()
         self._around.metrics.retries.labels(type(error).__name__).inc()
         if attempt == 0:
             log_event(

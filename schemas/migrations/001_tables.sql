@@ -7,9 +7,11 @@
 -- by time alone. Not toStartOfMinute: its result ends in 2106. Granules are small
 -- because the rows shown need `raw`, and one row costs its whole granule; so are compressed blocks,
 -- since each of forty columns costs at least one. Strings in one stream: their sizes apart make it
--- bigger and twice the files. New parts are compact: as wide ones each insert would sync a hundred
--- files, for twice the CPU. A merge costs a row as much as its insert: only ten like parts are worth
--- one, and few parts more do not slow a search that reads from the newest on.
+-- bigger and twice the files. Parts are compact until they hold 256 MiB, about 160,000 rows: as
+-- wide ones each would be a hundred files and more, for twice the CPU of its insert or merge. A merge
+-- costs a row as much as its insert: only ten like parts are worth one, and few parts more do not
+-- slow a search that reads from the newest on. Nothing plans by statistics of columns; left on, each
+-- merge would sketch all of them.
 CREATE TABLE IF NOT EXISTS events
 (
   tenant LowCardinality(String),
@@ -76,8 +78,9 @@ ENGINE = MergeTree
 PARTITION BY toYYYYMM(recorded)
 ORDER BY (intDiv(toUnixTimestamp64Micro(occurred), 60000000), tenant, user, occurred, partition, offset)
 SETTINGS index_granularity = 1024, min_compress_block_size = 16384,
-  string_serialization_version = 'single_stream', min_bytes_for_wide_part = 67108864,
+  string_serialization_version = 'single_stream', min_bytes_for_wide_part = 268435456,
   merge_selector_base = 12, min_parts_to_merge_at_once = 10, merge_max_block_size = 1024,
+  auto_statistics_types = '',
   non_replicated_deduplication_window = 10000,
   fsync_after_insert = 1, fsync_part_directory = 1;
 
@@ -137,7 +140,8 @@ CREATE TABLE IF NOT EXISTS batches
 )
 ENGINE = ReplacingMergeTree(written_at)
 ORDER BY (incarnation, topic, partition, origin_from)
-SETTINGS non_replicated_deduplication_window = 10000,
+SETTINGS merge_selector_base = 12, min_parts_to_merge_at_once = 10, auto_statistics_types = '',
+  non_replicated_deduplication_window = 10000,
   fsync_after_insert = 1, fsync_part_directory = 1;
 
 -- The same finding has the same alert_id; of its repeats the one stored first stays.

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import psutil
 import pytest
 
 from cli.context import known_port
+from schemas.topics import topic_specs
 from tests.stack import COMMAND, Stack, lines, running, wait
 
 EVENT = {
@@ -192,6 +194,17 @@ def test_killed_parent_takes_its_children_along_and_the_next_start_works(stack: 
     assert stack.settle(received + 100)["stored"] == received + 100
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the system tells of a parent's end on Linux")
+def test_kafka_of_a_killed_parent_ends_in_order_for_its_clients_are_still_ending(
+    stack: Stack,
+) -> None:
+    children = stack.kill_parent()
+    _gone, alive = psutil.wait_procs(children, timeout=15)
+    assert not alive
+    assert (stack.data / "kafka/data/.kafka_cleanshutdown").exists()
+    stack.start()
+
+
 def test_two_folders_run_side_by_side_and_sigterm_ends_one(stack: Stack, tmp_path: Path) -> None:
     with running(tmp_path / "other") as other:
         other.audit("publish", "-", stdin=lines([EVENT]))
@@ -213,7 +226,8 @@ def test_topics_verifies_those_of_the_stack(stack: Stack) -> None:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("as it must be, 4 partitions") == 3
+    topics = topic_specs(partitions=4)
+    assert done.stdout.count("as it must be, 4 partitions") == len(topics)
 
 
 def test_ctrl_c_ends_all_within_ten_seconds(stack: Stack) -> None:

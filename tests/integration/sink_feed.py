@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import orjson
 from aiokafka import AIOKafkaProducer
 
-from schemas.record import ACCEPTED, COVERAGE_HEADER, REJECTED, Coverage, encode_coverage
+from schemas.record import ACCEPTED, COVERAGE_HEADER, REJECTED, encode_coverage
 
 RECORDED_MS = 1_760_000_000_000  # 2025-10-09
 
@@ -38,14 +38,14 @@ class Feed:
             "offset": origin,
             "recorded": f"{recorded // 1000}.{recorded % 1000:03}",
         }
-        coverage = Coverage(
+        coverage = encode_coverage(
             REJECTED if is_bad else ACCEPTED,
             self.incarnation,
             origin - self.gaps.get(origin, 0),
             origin,
         )
         line = _rejected(origin) if is_bad else _accepted(partition, origin)
-        headers = [(COVERAGE_HEADER, encode_coverage(coverage))]
+        headers = [(COVERAGE_HEADER, coverage)]
         return recorded, b"key", orjson.dumps({**line, **place}), headers
 
 

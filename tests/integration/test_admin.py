@@ -35,7 +35,8 @@ def test_topics_are_made_once_and_then_verified(kafka: str) -> None:
         done = audit("topics", *options, AUDIT_KAFKA_BOOTSTRAP=kafka)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines() == [
-            f"audit.{name}: as it must be, 4 partitions" for name in ("events", "records", "alerts")
+            f"audit.{name}: as it must be, 4 partitions"
+            for name in ("events", "records", "alerts", "signals", "state")
         ]
 
 
@@ -84,8 +85,11 @@ def test_records_are_grown_after_events_and_more_partitions_are_no_fault(own_kaf
     assert done.stdout.splitlines() == [
         "audit.events: as it must be, 6 partitions, 2 more than AUDIT_KAFKA_PARTITIONS",
         "audit.records: as it must be, grown, 6 partitions, 2 more than AUDIT_KAFKA_PARTITIONS",
-        "audit.alerts: as it must be, 4 partitions",
+        *(f"audit.{name}: as it must be, 4 partitions" for name in ("alerts", "signals", "state")),
     ]
+    asyncio.run(grow(own_kafka, "audit.signals", 5))
+    done = audit("topics", **kafka)
+    assert "audit.state: as it must be, grown, 5 partitions, 1 more" in done.stdout
     assert audit("topics", "--verify", **kafka).returncode == 0
     assert asyncio.run(wait_for_broker(settings, wanted, lambda _what: None))
 

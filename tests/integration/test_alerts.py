@@ -281,7 +281,7 @@ async def test_no_log_line_tells_a_targets_url(
 
 
 CHILD = """
-import asyncio, sys
+import asyncio, signal, sys
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 from consumers.alerts.service import CONDITIONS, AlertService, run_alerts
@@ -292,7 +292,11 @@ kafka, topic, path, url = sys.argv[1:]
 service = AlertService(bootstrap=kafka, store=Store("chdb://" + path),
     targets=parse_targets([SecretStr(url)]), registry=CollectorRegistry(),
     readiness=Readiness(CONDITIONS), group="group-" + topic, topic=topic, show=print)
-asyncio.run(run_alerts(service, asyncio.Event()))
+async def main():
+    stop = asyncio.Event()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    await run_alerts(service, stop)
+asyncio.run(main())
 """
 
 
@@ -340,7 +344,7 @@ async def test_a_kill_between_attempt_and_record_sends_once_more(
         await publish(kafka, topic, following.model_dump_json().encode())
         await until(lambda: len(webhook.ids) == 3)
     finally:
-        second.kill()
+        second.terminate()  # what was sent last may not be written yet
         second.wait(10)
     assert sorted(webhook.ids) == sorted([one.alert_id, one.alert_id, following.alert_id])
     assert counted(path) == [2, 2]
@@ -364,7 +368,7 @@ async def test_kills_under_load_lose_no_alert(
         wanted = {one.alert_id for one in alerts}
         await until(lambda: wanted <= set(webhook.ids))
     finally:
-        service.kill()
+        service.terminate()
         service.wait(10)
     assert set(webhook.ids) == wanted
     assert max(map(webhook.ids.count, wanted)) <= 1 + kills

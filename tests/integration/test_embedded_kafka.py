@@ -15,6 +15,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from runtime.broker import EmbeddedKafka
+from runtime.jars import read_lock
+from runtime.kafka_release import metadata_level, release_of
 from runtime.processes import command_line, is_running
 from runtime.topics import delete_topics, end_offsets, ensure_topics, topic_ids
 from schemas.errors import BrokerUnavailable, Misconfigured
@@ -210,7 +212,7 @@ SCRIPT = """
 import sys, time
 from pathlib import Path
 from runtime.broker import EmbeddedKafka
-broker = EmbeddedKafka(Path(sys.argv[1]))
+broker = EmbeddedKafka(Path(sys.argv[1]), death_signal=int(sys.argv[2]))
 broker.start()
 print(broker.pid, broker.port, broker.controller_port, flush=True)
 time.sleep(300)
@@ -218,15 +220,24 @@ time.sleep(300)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the system tells of a parent's end on Linux")
-def test_a_broker_dies_with_its_killed_parent(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", SCRIPT, str(tmp_path / "kafka")], stdout=subprocess.PIPE, cwd=ROOT
-    ) as parent:
+@pytest.mark.parametrize(
+    ("death_signal", "is_orderly"),
+    [
+        pytest.param(signal.SIGKILL, False, id="at once"),
+        pytest.param(signal.SIGTERM, True, id="in order, after its clients"),
+    ],
+)
+def test_a_broker_dies_with_its_killed_parent(
+    tmp_path: Path, death_signal: signal.Signals, *, is_orderly: bool
+) -> None:
+    argv = [sys.executable, "-c", SCRIPT, str(tmp_path / "kafka"), str(int(death_signal))]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, cwd=ROOT) as parent:
         assert parent.stdout is not None
         pid = int(parent.stdout.readline().split()[0])
         assert "kafka.Kafka" in command_line(pid)
         parent.send_signal(signal.SIGKILL)
     until(lambda: not is_running(pid), "the broker to die")
+    assert (tmp_path / "kafka/data/.kafka_cleanshutdown").exists() == is_orderly
 
 
 def test_an_orphan_of_the_same_folder_is_ended_by_the_next_start(tmp_path: Path) -> None:
@@ -251,3 +262,15 @@ def test_a_pid_file_that_names_somebody_else_harms_nobody(own_broker: EmbeddedKa
         own_broker.start()
         assert bystander.poll() is None
         bystander.kill()
+
+
+async def test_broker_tells_the_release_that_the_lock_names(kafka: str) -> None:
+    level = await metadata_level(kafka)
+    assert level is not None
+    version = next(jar.version for jar in read_lock() if jar.artifact == "kafka_2.13")
+    assert version.startswith(f"{release_of(level)}.")
+
+
+async def test_release_of_a_broker_that_is_away_is_unavailable() -> None:
+    with pytest.raises(BrokerUnavailable):
+        await metadata_level("127.0.0.1:1")

@@ -12,7 +12,8 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions
 
-from detections.rule import RuleSet
+from detections.sigma.detector import SigmaDetector
+from detections.sigma.load import load_rules
 from pipeline.agents import Progress, Routes
 from pipeline.app import GroupTimings, WorkerSettings, serve
 from pipeline.emit import BrokerAddress, Emitter
@@ -40,7 +41,9 @@ class Worker:
         self.progress = Progress()
         self.look = TopicLook(kafka)
         self.runs: list[Run] = []
-        stage = Stage(Lookups(default_policy()), RuleSet(()), lambda _topic: incarnation)
+        stage = Stage(
+            Lookups(default_policy()), SigmaDetector(load_rules(())), lambda _topic: incarnation
+        )
 
         def judge_run(run: Run) -> Output:
             self.runs.append(run)

@@ -6,7 +6,14 @@ import orjson
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from schemas.secrets import MASK, mask_details, mask_text, may_hold_secret
+from schemas.secrets import (
+    GROUP_BYTES_MAX,
+    MASK,
+    find_clean,
+    mask_details,
+    mask_text,
+    may_hold_secret,
+)
 
 PIECES = st.sampled_from(
     [
@@ -109,3 +116,16 @@ def _texts(value: Any) -> list[str]:
     if isinstance(value, list):
         return [text for item in value for text in _texts(item)]
     return [value] if isinstance(value, str) else []
+
+
+@given(st.lists(st.none() | TEXTS.map(lambda text: text.encode("utf-8", "replace")), max_size=60))
+def test_messages_looked_at_together_are_judged_as_each_by_itself(
+    messages: list[bytes | None],
+) -> None:
+    alone = [not may_hold_secret(message or b"") for message in messages]
+    assert list(find_clean(messages)) == alone
+
+
+def test_message_too_large_to_be_looked_at_is_not_said_to_be_clean() -> None:
+    large = b"a" * (GROUP_BYTES_MAX + 1)
+    assert list(find_clean([b"a", large, b"a", b"a", large])) == [True, False, True, True, False]

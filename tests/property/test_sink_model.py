@@ -37,7 +37,7 @@ from consumers.sink.machine import (
     Written,
     step,
 )
-from schemas.record import ACCEPTED, COVERAGE_HEADER, REJECTED, Coverage, encode_coverage
+from schemas.record import ACCEPTED, COVERAGE_HEADER, REJECTED, encode_coverage
 
 BOTH = (ACCEPTED, REJECTED)  # the topic's records, so that both tables are in play
 ONE = (ACCEPTED,)
@@ -61,6 +61,18 @@ class FakeRecord:
     timestamp: int
     value: bytes | None
     headers: Sequence[tuple[str, bytes]]
+
+
+@dataclass
+class FakeRun:
+    records: tuple[FakeRecord, ...]
+    count: int = 1
+    last: int = 0
+    timestamp: int = 0
+    bytes_: int = 1
+
+    def open(self) -> tuple[FakeRecord, ...]:
+        return self.records
 
 
 class Request(NamedTuple):
@@ -108,7 +120,7 @@ class World(NamedTuple):
 
 
 def record(kinds: tuple[str, ...], offset: int) -> FakeRecord:
-    coverage = encode_coverage(Coverage(kinds[offset], "inc", offset, offset))
+    coverage = encode_coverage(kinds[offset], "inc", offset, offset)
     return FakeRecord(
         offset, 1_700_000_000_000, b'{"offset":%d}' % offset, ((COVERAGE_HEADER, coverage),)
     )
@@ -117,7 +129,8 @@ def record(kinds: tuple[str, ...], offset: int) -> FakeRecord:
 @cache
 def cut(kinds: tuple[str, ...], position: Position, rows: int) -> Batch | None:
     backlog = Backlog()
-    backlog.feed([record(kinds, offset) for offset in range(position.offset, len(kinds))], 0, 0)
+    records = [record(kinds, offset) for offset in range(position.offset, len(kinds))]
+    backlog.feed([FakeRun((one,), last=one.offset) for one in records], 0, 0)
     plain = Position(position.offset, position.incarnation, position.expected)
     return backlog.cut(plain, Limits(rows, 10**6, 0)).batch
 

@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from detections.builtin import builtin_rules
+from cli.rules_shared import load
+from detections.sigma.detector import SigmaDetector
 from pipeline.client import ClientParser
 from pipeline.directory import Directory, Person
 from pipeline.enrich import Lookups, Terms
@@ -44,11 +45,14 @@ class Raw:
         self.value = value
 
 
+RULES = SigmaDetector(load(()).ruleset)
+
+
 def make_stage(**terms: Any) -> Stage:
     def raise_bug(bug: Exception, _where: str) -> None:
         raise AssertionError("a bug in stage 1") from bug
 
-    return Stage(LOOKUPS, builtin_rules(), lambda _topic: INCARNATION, Terms(**terms), raise_bug)
+    return Stage(LOOKUPS, RULES, lambda _topic: INCARNATION, Terms(**terms), raise_bug)
 
 
 STAGE = make_stage()

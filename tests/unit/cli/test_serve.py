@@ -58,6 +58,11 @@ def test_check_reads_the_file_and_the_environment_wins(tmp_path: Path) -> None:
     assert f"20  ({file})" in lines["AUDIT_SINK_AGE_MS_MAX"]
 
 
+def test_help_of_make_topics_tells_what_it_changes_in_topics_that_exist() -> None:
+    shown = " ".join(CliRunner().invoke(main, ["serve", "--help"]).output.split())
+    assert "give audit.records as many partitions as audit.events" in shown
+
+
 def test_service_with_wrong_settings_does_not_start() -> None:
     done = CliRunner().invoke(main, ["serve", "sink"], env={"AUDIT_SINK_ROW_MAX": "1"})
     assert done.exit_code == 2

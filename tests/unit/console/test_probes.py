@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from console.doctor import Diagnosis, examine
-from console.probes import store_probes, target_probe
+from console.probes import judge_level, store_probes, target_probe
 from schemas.errors import StoreUnavailable
 
 NOW_MS = 1_760_000_000_000
@@ -78,3 +78,22 @@ async def test_no_target_is_told_and_is_no_fault() -> None:
     (check,) = (await examine([target_probe([])])).checks
     assert check.ok
     assert "nobody" in check.found
+
+
+@pytest.mark.parametrize(
+    ("level", "is_ok", "found"),
+    [
+        pytest.param(21, False, "3.9 (metadata.version 21)", id="the last Kafka 3"),
+        pytest.param(22, True, "4.0 (metadata.version 22)", id="the first Kafka 4"),
+        pytest.param(27, True, "4.1 (metadata.version 27)", id="4.1"),
+        pytest.param(31, True, "newer than 4.3 (metadata.version 31)", id="of the future"),
+    ],
+)
+def test_kafka_is_judged_by_its_number(level: int, *, is_ok: bool, found: str) -> None:
+    assert judge_level(level)[:2] == (is_ok, found)
+
+
+def test_broker_that_tells_no_release_is_a_note_and_no_fault() -> None:
+    finding = judge_level(None)
+    assert finding.is_ok
+    assert finding.is_note

@@ -2,11 +2,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from consumers.sink.batch import BEHIND_FACTOR, BEHIND_MS, Backlog, Limits, body, month_of
+from consumers.sink.batch import (
+    BEHIND_MS,
+    BUSY_FACTOR,
+    BUSY_ROWS,
+    Backlog,
+    Cut,
+    Limits,
+    content_of,
+    month_of,
+)
 from consumers.sink.intent import Position
 from schemas.errors import Broken
-from schemas.record import COVERAGE_HEADER, Coverage, encode_coverage
+from schemas.record import COVERAGE_HEADER, encode_coverage
 
 OCTOBER = 1_760_000_000_000
 NOVEMBER = 1_762_000_000_000
@@ -22,6 +33,27 @@ class FakeRecord:
     headers: Sequence[tuple[str, bytes]]
 
 
+@dataclass
+class FakeRun:
+    records: Sequence[FakeRecord]
+    bytes_: int = 1
+
+    @property
+    def count(self) -> int:
+        return len(self.records)
+
+    @property
+    def last(self) -> int:
+        return self.records[-1].offset
+
+    @property
+    def timestamp(self) -> int:
+        return self.records[0].timestamp
+
+    def open(self) -> Sequence[FakeRecord]:
+        return self.records
+
+
 def record(
     offset: int,
     *,
@@ -33,13 +65,14 @@ def record(
     value: bytes | None = b'{"x":1}',
 ) -> FakeRecord:
     at = offset if origin is None else origin
-    coverage = Coverage(kind, incarnation, at if from_ is None else from_, at)
-    return FakeRecord(offset, timestamp, value, ((COVERAGE_HEADER, encode_coverage(coverage)),))
+    coverage = encode_coverage(kind, incarnation, at if from_ is None else from_, at)
+    return FakeRecord(offset, timestamp, value, [(COVERAGE_HEADER, coverage)])
 
 
 def backlog_of(*records: FakeRecord, now_ms: int = 0) -> Backlog:
     backlog = Backlog()
-    backlog.feed(records, now_ms, now_ms)
+    if records:
+        backlog.feed([FakeRun(records)], now_ms, now_ms)
     return backlog
 
 
@@ -123,7 +156,7 @@ def test_same_records_from_the_same_position_are_the_same_batch() -> None:
     again = backlog_of(*records).cut(START, Limits(1, 1, 0), last=first.last).batch
 
     assert again == first
-    assert again.content() == first.content()
+    assert again.content == first.content
 
 
 def test_content_tells_which_table_a_line_goes_to() -> None:
@@ -132,7 +165,42 @@ def test_content_tells_which_table_a_line_goes_to() -> None:
 
     assert there is not None
     assert here is not None
-    assert there.content() != here.content()
+    assert there.content != here.content
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from("aaaaq"),
+            st.integers(-2, 2),  # where it begins and ends, against what is next
+            st.integers(0, 2),
+            st.sampled_from([OCTOBER, OCTOBER + 1, OCTOBER - 5, NOVEMBER]),
+            st.sampled_from(["inc"] * 9 + ["other"]),
+        ),
+        max_size=12,
+    ),
+    st.integers(1, 6),
+)
+def test_cut_of_a_run_is_that_of_its_records_one_by_one(
+    told: list[tuple[str, int, int, int, str]], rows_max: int
+) -> None:
+    records = []
+    origin = 0
+    for offset, (kind, shift, span, timestamp, incarnation) in enumerate(told):
+        from_ = max(0, origin + min(0, shift))
+        origin = max(from_, origin + shift + span)
+        coverage = {"from_": from_, "origin": origin, "incarnation": incarnation}
+        records.append(record(offset, kind=kind, timestamp=timestamp, **coverage))  # type: ignore[arg-type]
+    limits = Limits(rows_max, 10_000, 0)
+
+    assert backlog_of(*records).cut(START, limits) == slow_cut(records, limits)
+
+
+def slow_cut(records: list[FakeRecord], limits: Limits) -> Cut:
+    """Cut where no record's header is what the quick way looks for."""
+    told = [(COVERAGE_HEADER, b""), ("", b"")]
+    slow = [FakeRecord(r.offset, r.timestamp, r.value, [*r.headers, *told]) for r in records]
+    return backlog_of(*slow).cut(START, limits)
 
 
 def test_batch_is_due_when_old_or_full() -> None:
@@ -148,13 +216,13 @@ def test_batch_waits_for_company_when_it_is_behind_anyway() -> None:
     late = backlog_of(record(0, timestamp=1_000), now_ms=1_000 + BEHIND_MS + 1)
     timely = backlog_of(record(0, timestamp=1_000), now_ms=1_000 + BEHIND_MS)
 
-    assert late.due_in_ms(LIMITS, 1_001 + BEHIND_MS) == BEHIND_FACTOR * LIMITS.age_ms_max
+    assert late.due_in_ms(LIMITS, 1_001 + BEHIND_MS) == BUSY_FACTOR * LIMITS.age_ms_max
     assert timely.due_in_ms(LIMITS, 1_000 + BEHIND_MS) == LIMITS.age_ms_max
 
 
 def test_age_is_that_of_the_first_record_that_still_waits() -> None:
     backlog = backlog_of(record(0), now_ms=1_000)
-    backlog.feed([record(1)], 1_300, 1_300)
+    backlog.feed([FakeRun([record(1)])], 1_300, 1_300)
     assert backlog.due_in_ms(LIMITS, 1_300) == 200
 
     backlog.cut(START, LIMITS, last=0)
@@ -170,7 +238,7 @@ def test_record_that_is_no_line_stops_the_partition(value: bytes | None) -> None
 
 def test_record_without_coverage_stops_the_partition() -> None:
     with pytest.raises(Broken):
-        backlog_of(FakeRecord(0, OCTOBER, b'{"x":1}', ())).cut(START, LIMITS)
+        backlog_of(FakeRecord(0, OCTOBER, b'{"x":1}', [])).cut(START, LIMITS)
 
 
 def test_bytes_held_come_back_when_they_are_cut() -> None:
@@ -180,14 +248,41 @@ def test_bytes_held_come_back_when_they_are_cut() -> None:
     assert (len(backlog), backlog.bytes_) == (0, 0)
 
 
-def test_body_stamps_every_line() -> None:
-    assert (
-        body([b'"x":1}', b'"x":2}'], 7)
-        == b'{"batch_deadline":7,"x":1}\n{"batch_deadline":7,"x":2}\n'
-    )
+@pytest.mark.parametrize(
+    ("rows", "factor"),
+    [(BUSY_ROWS - 1, 1), (BUSY_ROWS, 2), (BUSY_ROWS * 20, BUSY_FACTOR)],
+)
+def test_batch_waits_for_company_while_much_comes(rows: int, factor: int) -> None:
+    waiting = backlog_of(*map(record, range(rows)), now_ms=1_000)
+    limits = Limits(rows_max=rows * 2, bytes_max=10**9, age_ms_max=500)
+
+    assert waiting.due_in_ms(limits, 1_000) == factor * 500
+
+
+def test_batch_is_due_when_what_waits_would_be_too_many_bytes_opened() -> None:
+    backlog = Backlog()
+    backlog.feed([FakeRun([record(0)], bytes_=1)], 0, 0)
+    backlog.feed([FakeRun([record(1)], bytes_=1), FakeRun([record(2)], bytes_=2)], 0, 0)
+    backlog.cut(START, Limits(1, 10_000, 500))  # opened, one byte was seven
+
+    assert backlog.due_in_ms(Limits(100, 15, 500), 0) == 500
+    assert backlog.due_in_ms(Limits(100, 14, 500), 0) == 0
+
+
+def test_run_is_cut_in_its_middle_and_goes_on_there() -> None:
+    backlog = Backlog()
+    backlog.feed([FakeRun(list(map(record, range(4)))), FakeRun([record(4)])], 0, 0)
+    cuts = [backlog.cut(Position(at, "inc", at), Limits(3, 10_000, 0)).batch for at in (0, 3)]
+
+    assert [batch.rows for batch in cuts if batch] == [3, 2]
+
+
+def test_hash_tells_lines_and_tables_apart() -> None:
+    told = [content_of(*tables) for tables in (([b"a", b"b"], []), ([b"a"], [b"b"]), ([b"ab"], []))]
+    assert len(set(told)) == len(told)
 
 
 def test_clock_that_jumps_back_holds_up_no_batch() -> None:
     backlog = Backlog()
-    backlog.feed([record(0)], now_ms=1_000, wall_ms=1_000 - 3_600_000)
+    backlog.feed([FakeRun([record(0)])], now_ms=1_000, wall_ms=1_000 - 3_600_000)
     assert backlog.due_in_ms(LIMITS, 1_000 + LIMITS.age_ms_max) == 0

@@ -5,13 +5,15 @@ from importlib.metadata import entry_points, version
 
 import pytest
 from aiokafka import AIOKafkaProducer
-from aiokafka.consumer.fetcher import Fetcher
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
 from aiokafka.consumer.subscription_state import (
     Assignment,
     Subscription,
     SubscriptionState,
     TopicPartitionState,
 )
+from aiokafka.producer.message_accumulator import BatchBuilder, MessageBatch
+from aiokafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchBuilder
 from faust.streams import Stream
 from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.drivers import aiokafka as driver
@@ -53,10 +55,16 @@ def test_transport_is_found_by_its_url_scheme() -> None:
         (BaseConsumer, "on_partitions_assigned", ["self", "assigned", "generation_id"]),
         (Fetcher, "fetched_records", ["self", "partitions", "timeout", "max_records"]),
         (Fetcher, "_create_fetch_waiter", ["self"]),
+        (PartitionRecords, "_consumer_record", ["self", "tp", "record"]),
         (Assignment, "state_value", ["self", "tp"]),
         (SubscriptionState, "fetch_context", ["self"]),
         (Stream, "noack", ["self"]),
-        (AIOKafkaProducer, "create_batch", ["self"]),
+        (BatchBuilder, "_build", ["self"]),
+        (
+            BatchBuilder,
+            "_set_producer_state",
+            ["self", "producer_id", "producer_epoch", "base_sequence"],
+        ),
         (AIOKafkaProducer, "send_batch", ["self", "batch", "topic", "partition"]),
     ],
 )
@@ -91,9 +99,17 @@ def test_property_relied_on_is_still_one(owner: type, name: str) -> None:
         ),
         pytest.param(BaseConsumer._filter_committable_offsets, "self._new_offset(tp)", id="commit"),
         pytest.param(BaseConsumer.getmany, "to_message(tp, record)", id="records become messages"),
-        pytest.param(Fetcher.__init__, "self._records = ", id="what was fetched"),
+        pytest.param(Fetcher.__init__, "self._records = collections.OrderedDict()", id="fetched"),
         pytest.param(
             Fetcher.fetched_records, "if drained or not timeout:", id="no wait with timeout 0"
+        ),
+        pytest.param(FetchResult.__init__, "self._partition_records = ", id="what a fetch brought"),
+        pytest.param(
+            PartitionRecords._unpack_records, "self._consumer_record(tp, record)", id="each record"
+        ),
+        pytest.param(BatchBuilder._build, "if self._buffer is None:", id="bytes made once"),
+        pytest.param(
+            MessageBatch.set_producer_state, "self._builder._set_producer_state(", id="the head"
         ),
         pytest.param(Subscription._assign, "Assignment(topic_partitions)", id="new at a rebalance"),
         pytest.param(Service.__init__, "self._crashed = ", id="how a crash is seen"),
@@ -101,6 +117,19 @@ def test_property_relied_on_is_still_one(owner: type, name: str) -> None:
 )
 def test_code_relied_on_is_still_there(function: object, fragment: str) -> None:
     assert fragment in inspect.getsource(function)  # type: ignore[arg-type]  # a function
+
+
+def test_parser_s_records_have_all_that_a_run_needs() -> None:
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, 0, 10_000)
+    builder.append(0, 1_760_000_000_000, b"key", b"value", [])
+    (record,) = DefaultRecordBatch(bytes(builder.build()))
+    assert (record.offset, record.timestamp, record.key, record.value, record.timestamp_type) == (
+        0,
+        1_760_000_000_000,
+        b"key",
+        b"value",
+        0,
+    )
 
 
 def test_ours_stand_in_faust_s_place() -> None:

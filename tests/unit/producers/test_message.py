@@ -59,12 +59,18 @@ def test_token_as_session_id_still_links_events() -> None:
         (EVENT | {"details": {1: 2}}, "details:type"),
         (EVENT | {"user": "x\ud800"}, "details:type"),
         (EVENT | {"action": "Login"}, "action:format"),
+        (EVENT | {"timestamp": "2025-02-30T00:00:00Z"}, "timestamp:invalid"),
+        (EVENT | {"timestamp": "2400-01-01T00:00:00Z"}, "timestamp:out_of_range"),
+        (EVENT | {"ip_address": "1.2.3.400"}, "ip_address:invalid"),
     ],
 )
-def test_bad_event_is_refused(event: dict[str, object], reason: str) -> None:
+def test_bad_event_is_refused_here_not_quarantined_later(
+    event: dict[str, object], reason: str
+) -> None:
     with pytest.raises(BadEvent) as caught:
         to_message(event, "i")
     assert caught.value.reason == reason
+    assert reason == "timestamp:missing" or caught.value.hint
 
 
 def test_bytes_that_no_broker_takes_are_refused() -> None:

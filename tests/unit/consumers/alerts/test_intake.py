@@ -2,17 +2,18 @@
 
 from dataclasses import dataclass
 
+import pytest
 from prometheus_client import CollectorRegistry
 
-from consumers.alerts.book import EVERYONE, QUEUED, Known, Placed
-from consumers.alerts.intake import plan, read_alerts
+from consumers.alerts.intake import read_alerts
+from consumers.alerts.planning import EVERYONE, QUEUED, Placed, Planner
+from consumers.alerts.routing import everyone
 from consumers.alerts.schedule import moment_ms
 from consumers.alerts.tally import Tally
 from schemas.alert import Alert, alert_id
 
 RECORDED = "2025-10-12T10:00:00.250Z"
 NOW_MS = moment_ms(RECORDED)
-NOTHING = Known(frozenset(), frozenset())
 
 
 @dataclass
@@ -49,10 +50,14 @@ def test_a_batch_names_each_alert_once_and_skips_what_is_none() -> None:
     assert tally.unreadable._value.get() == 2
 
 
+def planner(*targets: str) -> Planner:
+    return Planner(everyone(targets))
+
+
 def test_a_new_alert_is_stored_and_sent_to_each_target() -> None:
     one = placed("a")
-    planned = plan([one], NOTHING, ("x", "y"), NOW_MS)
-    assert planned.fresh == (one,)
+    planned = planner("x", "y").plan([one], NOW_MS)
+    assert [done.alert for done in planned.placed] == [one.alert]
     assert [due.target for due in planned.due] == ["x", "y"]
     assert [(row.target, row.attempt, row.error) for row in planned.rows] == [
         ("x", 0, QUEUED),
@@ -60,21 +65,22 @@ def test_a_new_alert_is_stored_and_sent_to_each_target() -> None:
     ]
 
 
-def test_an_alert_whose_rows_are_there_asks_for_nothing() -> None:
-    name = placed("a").alert.alert_id
-    planned = plan([placed("a")], Known(frozenset({name}), frozenset({name})), ("x",), NOW_MS)
-    assert (planned.fresh, planned.due, planned.rows) == ((), (), ())
-
-
-def test_an_alert_that_a_kill_left_without_rows_is_sent_and_not_stored_again() -> None:
-    name = placed("a").alert.alert_id
-    planned = plan([placed("a")], Known(frozenset({name}), frozenset()), ("x",), NOW_MS)
-    assert planned.fresh == ()
-    assert [due.target for due in planned.due] == ["x"]
-
-
-def test_the_past_is_stored_with_a_row_that_says_why_it_was_not_sent() -> None:
-    planned = plan([placed("a", historical=True)], NOTHING, ("x",), NOW_MS)
-    assert len(planned.fresh) == planned.past == 1
+@pytest.mark.parametrize(
+    ("fields", "targets", "why"),
+    [
+        ({"historical": True}, ("x",), "historical"),
+        ({"suppressed_by": "exception-7"}, ("x",), "exception"),
+        ({"canary": True}, ("x",), "canary"),
+        ({}, (), "unrouted"),
+    ],
+)
+def test_who_is_not_told_is_said_in_a_row(
+    fields: dict[str, object], targets: tuple[str, ...], why: str
+) -> None:
+    planned = planner(*targets).plan([placed("a", **fields)], NOW_MS)
+    assert len(planned.placed) == 1
     assert planned.due == ()
-    assert [(row.target, row.outcome) for row in planned.rows] == [(EVERYONE, "suppressed")]
+    assert planned.quiet == {why: 1}
+    assert [(row.target, row.outcome, row.error) for row in planned.rows] == [
+        (EVERYONE, "suppressed", why)
+    ]

@@ -5,10 +5,12 @@ from hypothesis import strategies as st
 
 from consumers.alerts.schedule import (
     ATTEMPTS_MAX,
+    DIGEST,
     WAIT_MS_MAX,
     WINDOW_MS,
     Attempt,
     first,
+    held,
     is_past,
     judge,
     moment_ms,
@@ -86,3 +88,25 @@ def test_a_restart_makes_the_attempt_that_is_due_and_no_other() -> None:
     unseen = resume(alert, "hook", None)
     assert unseen is not None
     assert unseen.attempt == 1
+
+
+def test_what_was_held_keeps_its_reason_through_failures_and_a_restart() -> None:
+    now_ms = moment_ms(RECORDED)
+    due = held(make(), "x", now_ms + 60_000, DIGEST)
+    tried, again = judge(due, "refused", now_ms + 60_000)
+    assert (tried.outcome, tried.error) == ("deferred", "digest/refused")
+    assert again is not None
+    assert (again.reason, again.attempt) == (DIGEST, 2)
+    resumed = resume(make(), "x", tried, first_ms=now_ms + 60_000)
+    assert resumed is not None
+    assert (resumed.reason, resumed.attempt, resumed.not_before_ms) == (DIGEST, 2, tried.next_ms)
+    assert resumed.gives_up_ms == due.gives_up_ms
+    done, none = judge(resumed, None, tried.next_ms)
+    assert (done.outcome, done.error, none) == ("delivered", "digest", None)
+
+
+def test_what_was_held_is_tried_for_a_day_from_when_it_was_due() -> None:
+    due = held(make(), "x", moment_ms(RECORDED) + 20 * 3_600_000, DIGEST)
+    gone, none = judge(due, "refused", due.gives_up_ms - 1)
+    assert (gone.outcome, none) == ("given_up", None)
+    assert due.gives_up_ms == moment_ms(RECORDED) + 20 * 3_600_000 + WINDOW_MS

@@ -1,0 +1,107 @@
+"""What may be done with an alert, and what is kept of it: rows of history, and an event. Pure."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from console.moment import rfc3339
+from console.problems import Refused
+from schemas.alert import Status
+from schemas.views import AlertChangeAsked
+
+CLOSED: Final = frozenset({"resolved", "false_positive"})
+SOURCE: Final = "audit-console"
+_ACTIONS: Final[dict[str, str]] = {
+    "open": "security.alert.reopened",
+    "acknowledged": "security.alert.acknowledged",
+    "resolved": "security.alert.resolved",
+    "false_positive": "security.alert.dismissed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Where an alert stands."""
+
+    status: Status = "open"
+    assignee: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertChange:
+    """One row of history; `before` is "" for a note."""
+
+    change_id: str
+    alert_id: str
+    tenant: str
+    at_ms: int
+    who: str
+    kind: str
+    before: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What changes, before it has an id and a time."""
+
+    kind: str
+    before: str
+    value: str
+
+
+def decide(state: State, asked: AlertChangeAsked) -> list[Change]:
+    """Return what changes; nothing if it is so already. Raises `Refused`.
+
+    Who acknowledges an alert that is nobody's takes it.
+    """
+    changes: list[Change] = []
+    assignee = asked.assignee
+    if asked.status is not None and asked.status != state.status:
+        if asked.status == "acknowledged" and state.status in CLOSED:
+            raise Refused(
+                "wrong_state",
+                f"the alert is closed ({state.status})",
+                field="status",
+                cure="reopen it first",
+            )
+        changes.append(Change("status", state.status, asked.status))
+        if asked.status == "acknowledged" and assignee is None and not state.assignee:
+            assignee = asked.by
+    if assignee is not None and assignee != state.assignee:
+        changes.append(Change("assignee", state.assignee, assignee))
+    if asked.note is not None:
+        changes.append(Change("note", "", asked.note))
+    return changes
+
+
+def event_of(change: AlertChange, rule_id: str) -> Mapping[str, Any]:
+    """Return the audit event of a change, as any producer would publish it."""
+    action = {
+        "status": _ACTIONS.get(change.value, "security.alert.changed"),
+        "assignee": "security.alert.assigned",
+        "note": "security.alert.noted",
+    }[change.kind]
+    details: dict[str, Any] = {"rule": rule_id}
+    if change.kind == "note":
+        details["note"] = change.value
+    else:
+        details["before"] = {change.kind: change.before}
+        details["after"] = {change.kind: change.value}
+    return {
+        "timestamp": rfc3339(change.at_ms * 1000, digits=3),
+        "event_id": change.change_id,
+        "tenant": change.tenant,
+        "user": change.who,
+        "action": action,
+        "result": "success",
+        "resource": "alert",
+        "resource_id": change.alert_id,
+        "source": SOURCE,
+        "details": details,
+    }
+
+
+def fold(rows: Sequence[Mapping[str, Any]]) -> dict[str, State]:
+    """Return where each alert stands by its id; one without a row is open and nobody's."""
+    return {row["alert_id"]: State(row["status"], row["assignee"]) for row in rows}

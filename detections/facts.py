@@ -1,0 +1,189 @@
+"""Facts: what the details of an event amount to, for conditions that no pattern can express.
+
+A rule names a fact like any other field; it is worked out only when a rule asks. Each is total
+for any JSON, and None where the event says nothing of it.
+
+Source: the rules on MITRE ATT&CK T1070, T1098, T1530, T1685 that these were made for.
+Blind spot: a change that is reported without its before and after.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Any, Final
+
+from detections.rule import Derived, Fields
+from detections.words import is_off, is_on, number_of, span_s, walk, words_of
+
+NAMES_CACHED_MAX: Final = 4_096  # names of actions, resources and settings seen lately
+FOUND_MAX: Final = 64  # of one fact of one event; more would only repeat what is wrong
+TEXTS_MAX: Final = 256  # role names that one object may name
+
+Fact = Callable[[Fields, Derived], Any]
+
+_RETENTION: Final = frozenset({"retention", "retain", "ttl", "expiry", "expiration"})
+_SPANS: Final = ("days", "period", "duration", "months", "years")
+_OFF_WORDS: Final = frozenset(
+    {"disabled", "disable", "off", "deactivated", "deactivate", "stopped", "stop", "deleted",
+     "delete", "removed", "remove", "reset", "paused", "suspended"}
+)  # fmt: skip
+_SWITCH_WORDS: Final = frozenset({"enabled", "active", "required", "enforced", "status", "state"})
+_ROLE_KEYS: Final = frozenset(
+    {"role", "roles", "new_role", "role_name", "granted_role", "permission", "permissions",
+     "group", "group_name", "policy", "policy_name", "policy_arn", "after", "added", "privilege"}
+)  # fmt: skip
+_PAST: Final = ("before", "removed", "old", "previous")
+_OWNER_KEYS: Final = ("for_user", "owner", "target_user", "created_for", "subject")
+_COUNTS: Final = ("record_count", "records", "row_count", "rows", "count")
+
+
+def retention_shortened(fields: Fields, _derived: Derived) -> list[str] | None:
+    """Tell each span of retention that became shorter, as "90 days to 30 days"."""
+    named = not _RETENTION.isdisjoint(words_of(f"{fields['action']} {fields.get('resource')}"))
+    found = []
+    for key, node in walk(fields.get("details")):
+        if "after" in node and (
+            named or not _RETENTION.isdisjoint(words_of(f"{key} {_setting_of(node)}"))
+        ):
+            found += [f"{old} to {new}" for old, new in _spans(node, named=named)]
+    return found[:FOUND_MAX] or None
+
+
+def _setting_of(node: Fields) -> str:
+    """Name the setting that an object says it is about; '' if it doesn't."""
+    named = node.get("field") or node.get("setting") or node.get("name")
+    return named if isinstance(named, str) else ""
+
+
+def _spans(node: Fields, *, named: bool) -> Iterator[tuple[object, object]]:
+    """Yield before and after of each span that became shorter."""
+    before, after = node.get("before"), node.get("after")
+    if isinstance(before, dict) and isinstance(after, dict):
+        pairs = [(before[name], after.get(name)) for name in before if _is_span(name, named=named)]
+    else:
+        pairs = [(before, after)]
+    for old, new in pairs:
+        old_s, new_s = span_s(old), span_s(new)
+        if old_s is not None and new_s is not None and new_s < old_s:
+            yield old, new
+
+
+def _is_span(name: str, *, named: bool) -> bool:
+    words = words_of(name)
+    return not _RETENTION.isdisjoint(words) or (named and not words.isdisjoint(_SPANS))
+
+
+def switched_off(fields: Fields, derived: Derived) -> list[str] | None:
+    """Name each switch that went off, by all words of its names: "mfa required settings sso".
+
+    By the action itself (security.mfa.disabled), or by a before and after in the details.
+    """
+    action = _all_words(fields["action"])
+    is_role = derived.category == "permission"  # there a resource is a role, whatever its name
+    about = action if is_role else action | _all_words(fields.get("resource") or "")
+    found = [] if _OFF_WORDS.isdisjoint(action) else [about]
+    if derived.has_changes:
+        for key, node in walk(fields.get("details")):
+            if "after" in node:
+                found += _gone_off(node, about | _all_words(f"{key} {_switch_of(node)}"))
+    return [" ".join(sorted(words)) for words in found[:FOUND_MAX]] or None
+
+
+def _switch_of(node: Fields) -> str:
+    named = node.get("setting") or node.get("field")
+    return named if isinstance(named, str) else ""
+
+
+def _gone_off(node: Fields, about: frozenset[str]) -> Iterator[frozenset[str]]:
+    before, after = node.get("before"), node.get("after")
+    if isinstance(before, dict) and isinstance(after, dict):
+        for name in before:
+            if _turned(before[name], after.get(name)):
+                words = _all_words(name)
+                yield words if _SWITCH_WORDS.isdisjoint(words) else words | about
+    elif _turned(before, after):
+        yield about
+
+
+def _turned(before: object, after: object) -> bool:
+    return is_off(after) and (before is None or is_on(before))
+
+
+@lru_cache(maxsize=NAMES_CACHED_MAX)
+def _all_words(name: str) -> frozenset[str]:
+    """Give the words of a name, and of each of its parts as one: `two_factor` → `twofactor`."""
+    parts = name.replace(" ", ".").split(".")
+    joined = {part.replace("_", "").replace("-", "").lower() for part in parts}
+    return words_of(name) | {word for word in joined if word}
+
+
+def roles_given(fields: Fields, _derived: Derived) -> list[str] | None:
+    """Name the roles, groups and policies that an event gives, without those held before."""
+    found: list[str] = []
+    for key, node in walk(fields.get("details")):
+        if key not in _PAST:
+            found += [role for role in _roles(node) if not _had(node, role)]
+    return found[:FOUND_MAX] or None
+
+
+def _roles(node: Fields) -> Iterator[str]:
+    for name, value in list(node.items())[:TEXTS_MAX]:
+        if name in _ROLE_KEYS:
+            if isinstance(value, str):
+                yield value
+            elif isinstance(value, list):
+                yield from (item for item in value[:TEXTS_MAX] if isinstance(item, str))
+
+
+def _had(node: Fields, role: str) -> bool:
+    before: Any = node.get("before")
+    return before == role or (isinstance(before, list) and role in before)
+
+
+def target(fields: Fields, _derived: Derived) -> str | None:
+    """Name the account that an event is about: its target, else the resource's id."""
+    details = fields.get("details") or {}
+    named = (details.get("target_user"), fields.get("resource_id"), fields.get("on_behalf_of"))
+    return next((name for name in named if isinstance(name, str) and name), None)
+
+
+def key_owner(fields: Fields, _derived: Derived) -> str | None:
+    """Name whom a key acts for, if that is another than who made it."""
+    details = fields.get("details") or {}
+    owners = (fields.get("on_behalf_of"), *(details.get(name) for name in _OWNER_KEYS))
+    other = next((name for name in owners if isinstance(name, str) and name), None)
+    if other is None or other.casefold() == fields["user"].casefold():
+        return None
+    return other
+
+
+def records(fields: Fields, _derived: Derived) -> float | None:
+    """Count the records that an event handed out, as its details tell."""
+    details = fields.get("details") or {}
+    found = (number_of(details[name]) for name in _COUNTS if name in details)
+    return next((number for number in found if number is not None), None)
+
+
+def size_mb(fields: Fields, _derived: Derived) -> float | None:
+    """Tell the size of what was handed out, in 10^6 bytes."""
+    details = fields.get("details") or {}
+    if (found := number_of(details.get("file_size_mb"))) is not None:
+        return found
+    size_bytes = number_of(details.get("file_size_bytes"))
+    return None if size_bytes is None else size_bytes / 1_000_000
+
+
+FACTS: Final[Mapping[str, Fact]] = MappingProxyType(
+    {
+        fact.__name__: fact
+        for fact in (
+            retention_shortened,
+            switched_off,
+            roles_given,
+            target,
+            key_owner,
+            records,
+            size_mb,
+        )
+    }
+)

@@ -1,0 +1,1 @@
+"""The Sigma engine: rules loaded, compiled to an index, and asked once an event. Pure."""

@@ -1,0 +1,1 @@
+"""Rules with a memory: correlations and behaviours, as pure functions of their signals."""
