@@ -27,6 +27,7 @@ def alert_policy(settings: AlertSettings) -> tuple[tuple[Target, ...], Policy]:
         routing=routing,
         group_window_ms=settings.group_window_s * 1000,
         repage_every=settings.repage_every,
+        group_age_ms_max=settings.group_age_s_max * 1000,
         link=settings.link,
     )
     return targets, policy

@@ -16,7 +16,8 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 RULE_TABLE: Final = {
-    "rule_id": Column("RULE", least=16),
+    "title": Column("TITLE", least=20),
+    "rule_id": Column("RULE", least=16, drop=3),
     "alerts": Column("ALERTS"),
     "groups": Column("GROUPS"),
     "suppressed": Column("SUPPRESSED", drop=2),

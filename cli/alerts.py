@@ -185,7 +185,9 @@ def _asked(filters: Mapping[str, str | bool | None]) -> dict[str, str | bool | N
 
 def _row(alert: Mapping[str, Any]) -> dict[str, Any]:
     placed = _PLACED.fullmatch(alert["group"])
-    first = next(iter(alert["event_ids"]), "")
+    # what a correlation of correlations names are alerts, of which some are not stored
+    events = [one for one in alert["event_ids"] if not ALERT_ID.fullmatch(one)]
+    first = next(iter(events or alert["event_ids"]), "")
     return {
         **alert,
         "occurred": short(alert["occurred"]),

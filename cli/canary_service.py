@@ -23,7 +23,16 @@ from cli.rules_shared import load as load_folders
 from consumers.alerts.book import Storing
 from consumers.alerts.canaries import CanaryBook
 from detections.canary import Canary, events_of, plan_canaries
-from detections.canary_watch import STATES, Kind, Pace, Row, Seen, Watch, run_name
+from detections.canary_watch import (
+    STATES,
+    Kind,
+    Pace,
+    Row,
+    Seen,
+    Watch,
+    run_name,
+    unknown_alert,
+)
 from pipeline.emit import BrokerAddress, Emitter
 from pipeline.run import OutAlert
 from producers.publisher import Publisher
@@ -40,6 +49,9 @@ TICK_S: Final = 1.0
 BACKOFF_S: Final = 10.0  # after Kafka or the store was away
 PUBLISH_S_MAX: Final = 10.0
 BUFFER_BYTES_MAX: Final = 4 * 1_048_576
+# Where our mark is not known each canary looks like the real thing to people: few are tried then.
+DOUBT_MS: Final = 3_600_000
+DOUBT_MS_MAX: Final = 86_400_000
 ROWS_MAX: Final = 10_000  # that wait for the store; the oldest go first
 log: Final = logging.getLogger("audit.canaries")
 
@@ -71,9 +83,12 @@ class CanaryRunner:
         self.watch: Final = Watch(pace)
         self.counts: Final[dict[Kind, int]] = {"sent": 0, "fired": 0, "silent": 0}
         self.is_known = True  # the pipeline has our key, as far as was seen
+        self._doubts = 0  # canaries since then that came without our mark, or were forged
+        self._doubted: frozenset[str] = frozenset()  # their runs
+        self._again_ms = 0  # when one more is tried
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Run until told to stop; once the pipeline turns out not to know our mark, do nothing."""
+        """Run until told to stop; while the pipeline seems not to know our mark, send few."""
         while not stop.is_set():
             wait_s = TICK_S
             try:
@@ -87,8 +102,6 @@ class CanaryRunner:
 
     async def tick(self) -> None:
         """Do what is to be done now. May be repeated after an error; nothing is then said twice."""
-        if not self.is_known:
-            return
         now_ms = self._ports.clock.now_ms()
         if now_ms - self._planned_ms >= self._pace.period_ms:
             await self._plan(now_ms)
@@ -102,10 +115,18 @@ class CanaryRunner:
             await self._ports.alert(self._unsaid[0])
             event(log, "alert", level=logging.WARNING, alert=self._unsaid[0].summary)
             del self._unsaid[0]
-        if self.is_known:
-            for canary in self.watch.due(self._ports.clock.now_ms()):
-                await self._send(canary)
+        for canary in self._due(self._ports.clock.now_ms()):
+            await self._send(canary)
         await self._keep()
+
+    def _due(self, now_ms: int) -> list[Canary]:
+        due = self.watch.due(now_ms)
+        if self.is_known:
+            return due
+        if now_ms < self._again_ms:
+            return []
+        self._again_ms = now_ms + DOUBT_MS
+        return due[:1]
 
     async def _plan(self, now_ms: int) -> None:
         self.watch.use(await asyncio.to_thread(self._ports.plan), now_ms)
@@ -118,17 +139,35 @@ class CanaryRunner:
             return
         waited = self.watch.runs
         found = await asyncio.to_thread(self._book.alerts, oldest_ms, waited)
-        has_proof = self.counts["fired"] > 0  # then it is somebody else who uses our run's name
-        if not has_proof and any(not one.is_true and one.run in waited for one in found):
-            self.is_known = False
-            event(
-                log,
-                "the pipeline does not know the mark of canaries: none is sent any more",
-                level=logging.ERROR,
-                cure="give AUDIT_CANARY_KEY_FILE the same key in both, and start both again",
-            )
         seen = [Seen(one.rule_id, one.run, one.stored_ms) for one in found if one.is_true]
-        self._note(self.watch.fired(seen))
+        fired = self.watch.fired(seen)
+        self._note(fired)
+        if fired and not self.is_known:
+            self.is_known, self._doubts = True, 0
+            event(log, "the pipeline knows the mark of canaries: what came without was forged")
+        if self.counts["fired"]:
+            return  # then it is somebody else who uses our run's name
+        strange = {one.run for one in found if not one.is_true and one.run in waited}
+        if fresh := strange - self._doubted:
+            self._doubt(frozenset(fresh))
+
+    def _doubt(self, runs: frozenset[str]) -> None:
+        """Say once a run that our mark is not known, or that somebody forges; try again later.
+
+        One who reads our events can forge their names: that must not switch canaries off.
+        """
+        now_ms = self._ports.clock.now_ms()
+        self._again_ms = now_ms + min(DOUBT_MS << self._doubts, DOUBT_MS_MAX)
+        self._doubts = min(self._doubts + 1, DOUBT_MS_MAX // DOUBT_MS)
+        self._doubted = (self._doubted & self.watch.runs) | runs
+        self.is_known = False
+        self._unsaid.append(unknown_alert(min(runs), now_ms))
+        event(
+            log,
+            "the pipeline does not know the mark of canaries, or somebody forges them",
+            level=logging.ERROR,
+            cure="give AUDIT_CANARY_KEY_FILE the same key in both, and start both again",
+        )
 
     async def _send(self, canary: Canary) -> None:
         now_ms = self._ports.clock.now_ms()
@@ -227,7 +266,7 @@ class CanaryMetrics(Collector):
         yield runs
         yield GaugeMetricFamily(
             "audit_canary_known",
-            "Whether the pipeline knows the mark of our canaries: 0 if none is sent for that.",
+            "Whether the pipeline knows the mark of our canaries: 0 if few are sent for that.",
             value=int(self._runner.is_known),
         )
 

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from cli.rule_folder import NO_RULES, SUFFIXES, Folder, read_folders, shipped
+from detections.sigma.bulk import collector_paused
 from detections.sigma.detector import SigmaDetector
 from detections.sigma.load import load_rules
 from detections.sigma.ruleset import RuleSet
@@ -14,6 +16,7 @@ from detections.stateful.extractor import Extractor
 from detections.stateful.keeper import Keeper
 from detections.stateful.memory import Terms
 from runtime.log import event
+from runtime.memory import keep
 from runtime.settings import PipelineSettings
 from schemas.alert import Alert, alert_id
 from schemas.errors import Misconfigured
@@ -64,9 +67,12 @@ class RuleWatch:
     """
 
     def __init__(self, dirs: Sequence[Path], settings: PipelineSettings) -> None:
-        self._dirs = tuple(dirs)
+        self._dirs = self.dirs = tuple(dirs)
         self._terms = stateful_terms(settings)
         self._is_on = settings.rules
+        # None: they could not be looked at, and whatever comes next is news
+        self._taken: Signature | None = None
+        self._seen: Signature | None = None
         self._taken = self._seen = _look(self._dirs)
         self.current = self._compile()
         self.reloads_total = 0
@@ -84,12 +90,14 @@ class RuleWatch:
         if not self._is_on:
             return None
         try:
-            seen = _look(self._dirs)
+            seen = self._look()
             is_settled, self._seen = seen == self._seen, seen
             if seen == self._taken or not is_settled:
                 return None
             self._taken = seen  # what is broken is said once, not at every look
-            fresh = self._compile()
+            with collector_paused():
+                fresh = self._compile()
+                keep()  # before the collector wakes up: it would look through all of them
         except Misconfigured as error:
             self._refuse((str(error),))
             return None
@@ -100,6 +108,13 @@ class RuleWatch:
         self.current, self.refused = fresh, fresh.refusals
         self.reloads_total += 1
         return fresh
+
+    def _look(self) -> Signature:
+        try:
+            return _look(self._dirs)
+        except Misconfigured:
+            self._taken = self._seen = None
+            raise
 
     def _compile(self) -> Detecting:
         folder = shipped() + read_folders(self._dirs) if self._is_on else NO_RULES
@@ -114,8 +129,9 @@ class RuleWatch:
             event(log, "new rules are refused", level=logging.WARNING, reason=refusal)
 
 
-def refusal_alert(refusals: Sequence[str], at: str) -> Alert:
-    """Say that rules are not at work; the same for the same refusals."""
+def refusal_alert(refusals: Sequence[str], at: str, dirs: Sequence[Path] = ()) -> Alert:
+    """Say that rules of these folders are not at work; the same for the same refusals."""
+    named = "".join(f" --dir {shlex.quote(str(folder.resolve()))}" for folder in dirs)
     text = "; ".join(refusals[:REFUSALS_SHOWN])
     more = f"; and {len(refusals) - REFUSALS_SHOWN} more" if len(refusals) > REFUSALS_SHOWN else ""
     return Alert(
@@ -127,7 +143,7 @@ def refusal_alert(refusals: Sequence[str], at: str) -> Alert:
         tenant="default",
         group="rules",
         summary=f"Not at work: {text}{more}"[:SUMMARY_MAX],
-        runbook="audit rules lint\nMend the file; it is taken over within seconds.",
+        runbook=f"audit rules lint{named}\nMend the file; it is taken over within seconds.",
         occurred=at,
         recorded=at,
     )
@@ -140,7 +156,10 @@ def _unplaced(refusal: str) -> str:
 
 
 def _look(dirs: Sequence[Path]) -> Signature:
-    """Return what tells one state of the folders from another; costs a `stat` a file."""
+    """Return what tells one state of the folders from another; costs a `stat` a file.
+
+    Raises `Misconfigured` for what can't be looked at.
+    """
     return tuple(sorted(seen for folder in dirs for seen in _walk(folder)))
 
 
@@ -155,4 +174,7 @@ def _walk(folder: Path) -> Iterator[tuple[str, int, int]]:
                 found = path.stat()
             except FileNotFoundError:
                 continue  # an editor replaces it just now: the next look sees the new one
-            yield str(path), found.st_size, found.st_mtime_ns
+            except OSError as error:
+                raise Misconfigured(f"rules in {path}: {error.strerror}") from error
+            # not mtime: a file that may be read at last has changed, too
+            yield str(path), found.st_size, found.st_ctime_ns

@@ -41,6 +41,7 @@ def terms_of(settings: PipelineSettings) -> Terms:
         is_strict=settings.strict,
         future_ms_max=settings.future_tolerance_s * 1000,
         late_ms_min=settings.accept_window_s * 1000,
+        delayed_ms_min=settings.grace_s * 1000,
     )
 
 

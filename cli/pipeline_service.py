@@ -62,11 +62,19 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
+class Duty:
+    """What goes on beside a stage for ever, and which condition it tells of."""
+
+    condition: str
+    run: Callable[[], Coroutine[Any, Any, None]]
+
+
+@dataclass(frozen=True, slots=True)
 class Work:
     """One stage at work: what runs, what goes on beside it, and how it takes new rules over."""
 
     serve: Callable[[], Coroutine[Any, Any, int]]
-    duties: tuple[Callable[[], Coroutine[Any, Any, None]], ...]
+    duties: tuple[Duty, ...]
     use: Callable[[Detecting], None]
 
 
@@ -132,8 +140,8 @@ def _stage_1(parts: Parts, files: LookupFiles) -> Work:
     return Work(
         lambda: serve(worker, stage, routes, progress=progress, stop=parts.stop, guard=guard),
         (
-            lambda: _watch_worker(progress, parts.readiness),
-            lambda: _reload(files, stage, parts.readiness),
+            Duty(WORKER, lambda: _watch_worker(progress, parts.readiness)),
+            Duty(LOOKUPS, lambda: _reload(files, stage, parts.readiness)),
         ),
         lambda fresh: stage.use_detector(fresh.detector, fresh.extractor),
     )
@@ -146,7 +154,7 @@ def _stage_2(parts: Parts) -> Work:
     measure_stage2(parts.registry, rules, worker)
     return Work(
         lambda: worker.serve(parts.stop),
-        (lambda: watch_stage2(worker, parts.readiness),),
+        (Duty(STAGE_2, lambda: watch_stage2(worker, parts.readiness)),),
         lambda fresh: rules.use(fresh.keeper, fresh.version),
     )
 
@@ -154,9 +162,12 @@ def _stage_2(parts: Parts) -> Work:
 async def _work(parts: Parts, works: Sequence[Work]) -> None:
     """Run the stages until cancelled or one of them ends: then both do, in good order."""
     users = [work.use for work in works]
-    rules = reload_rules(parts.watch, users, parts.readiness, lambda: Emitter(parts.address))
-    tasks = [asyncio.create_task(duty()) for work in works for duty in work.duties]
-    tasks.append(asyncio.create_task(rules))
+
+    async def rules() -> None:
+        await reload_rules(parts.watch, users, parts.readiness, lambda: Emitter(parts.address))
+
+    duties = [duty for work in works for duty in work.duties] + [Duty(RULES, rules)]
+    tasks = [asyncio.create_task(_attend(duty, parts.readiness)) for duty in duties]
     serving = [asyncio.create_task(work.serve()) for work in works]
     try:
         await asyncio.wait(serving, return_when=asyncio.FIRST_COMPLETED)
@@ -169,6 +180,22 @@ async def _work(parts: Parts, works: Sequence[Work]) -> None:
         raise Misconfigured("the worker can't run with these settings: see the line above")
     if any(codes):
         raise BrokerUnavailable("the worker crashed: nothing is lost, it begins again")
+
+
+async def _attend(duty: Duty, readiness: Readiness) -> None:
+    """Do a duty; if it dies the stages go on without it, but the service is not ready any more.
+
+    They are not ended: what a duty dies of, a file of rules, say, would meet them again at the
+    start, and then nothing would be judged at all.
+    """
+    task = asyncio.create_task(duty.run())
+    try:
+        await asyncio.wait((task,))
+    finally:
+        task.cancel()
+    error = None if task.cancelled() else task.exception()
+    event(log, "a duty died", level=logging.CRITICAL, error=error, condition=duty.condition)
+    readiness.miss(duty.condition, "what sees to it died", "see the log; restart the worker")
 
 
 async def _topics(

@@ -113,7 +113,8 @@ async def _publish(
         TextColumn("{task.fields[said]}"),
         TimeElapsedColumn(),
     )
-    with Progress(*columns, console=err, transient=True) as bar:
+    is_shown = err.is_interactive  # else it would leave an empty line behind
+    with Progress(*columns, console=err, transient=True, disable=not is_shown) as bar:
         task = bar.add_task("publish", total=size, said="")
 
         def progress(counts: Counts) -> None:

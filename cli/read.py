@@ -70,6 +70,11 @@ CATEGORIES: Final = (
 NOT_FOUND: Final = (
     "no event or alert has that id. Take AT or the id from `audit search` or `audit alerts`"
 )
+NOT_STORED: Final = (
+    "no event or stored alert has that id. If it stands among the events of an alert, it is that "
+    "of a rule that only feeds others, whose alerts are not stored: search for the user and time "
+    "of the alert that names it"
+)
 
 
 @click.command()
@@ -185,7 +190,8 @@ def show_alert(client: Client, alert_id: str, *, as_json: bool) -> None:
     except Refused as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
-        raise Refused(NOT_FOUND, error.status) from error
+        is_id = ALERT_ID.fullmatch(alert_id)
+        raise Refused(NOT_STORED if is_id else NOT_FOUND, error.status) from error
     if as_json:
         print_json(shown)
     else:

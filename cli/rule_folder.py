@@ -1,11 +1,14 @@
 """Files of rules: those that ship with us, and those in folders; tests and exceptions apart."""
 
+import os
+import stat
 from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from detections.sigma.documents import FILE_BYTES_MAX
 from detections.sigma.ruleset import RuleFile
 from schemas.errors import Misconfigured
 
@@ -56,10 +59,10 @@ def read_folder(path: Path) -> Folder:
     try:
         if path.is_dir():
             return _sorted_out(str(path), _walk(path, str(path), 0))
-        found = [RuleFile(str(path), path.read_bytes())]
+        found = [RuleFile(str(path), _read(path))]
         beside = path.with_name(test_name(path.name))
         if beside != path and beside.is_file():
-            found.append(RuleFile(str(beside), beside.read_bytes()))
+            found.append(RuleFile(str(beside), _read(beside)))
     except OSError as error:
         raise Misconfigured(f"rules in {path}: {error.strerror}") from error
     return _sorted_out(str(path.parent), found)
@@ -83,7 +86,22 @@ def _walk(folder: Traversable, shown: str, depth: int) -> Iterator[RuleFile]:
         if entry.is_dir():
             yield from _walk(entry, name, depth + 1)
         elif entry.name.endswith(SUFFIXES):
-            yield RuleFile(name, entry.read_bytes())
+            # what ships may lie in an archive, and nobody but us put it there
+            text = _read(entry) if isinstance(entry, Path) else entry.read_bytes()
+            yield RuleFile(name, text)
+
+
+def _read(path: Path) -> bytes:
+    """Read a file of any kind and size without harm: a byte more than may be tells of too much.
+
+    Raises `Misconfigured` for what is no regular file, `OSError` for what can't be read.
+    """
+    # opening a FIFO would otherwise wait for somebody to write to it
+    number = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(number, "rb") as file:
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            raise Misconfigured(f"rules in {path}: not a regular file")
+        return file.read(FILE_BYTES_MAX + 1)
 
 
 def _sorted_out(root: str, found: Iterable[RuleFile]) -> Folder:

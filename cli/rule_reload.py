@@ -51,6 +51,31 @@ class RuleMetrics(Collector):
         yield CounterMetricFamily(
             "audit_rules_refusals", "Changes of rules refused.", value=watch.refused_total
         )
+        yield from self._engine()
+
+    def _engine(self) -> Iterator[Metric]:
+        """Yield what the engine did with the rules at work; it counts anew after each change."""
+        counts = self._watch.current.detector.counts()
+        yield CounterMetricFamily(
+            "audit_rules_events",
+            "Events looked at since the rules were taken over; one with a foreign record twice.",
+            value=counts.events,
+        )
+        yield CounterMetricFamily(
+            "audit_rules_candidates",
+            "Rules tried since then: per event, how well the index sorts out.",
+            value=counts.candidates,
+        )
+        yield GaugeMetricFamily(
+            "audit_rules_always",
+            "Rules that no index can sort out: tried for each event of their log.",
+            value=counts.always,
+        )
+        yield GaugeMetricFamily(
+            "audit_rules_predicates",
+            "Different conditions of all rules; one that several share counts once.",
+            value=counts.predicates,
+        )
 
 
 async def reload_rules(
@@ -72,14 +97,14 @@ async def reload_rules(
         else:
             missing = f"{len(watch.refused)} new rules are refused; the old ones go on"
             readiness.miss(RULES, missing, "`audit rules lint` names them; mend the files")
-        if watch.refused not in ((), told) and await _tell(watch.refused, make_emitter):
+        if watch.refused not in ((), told) and await _tell(watch, make_emitter):
             told = watch.refused
         await asyncio.sleep(PERIOD_S)
 
 
-async def _tell(refusals: Sequence[str], make_emitter: Callable[[], Emitter]) -> bool:
+async def _tell(watch: RuleWatch, make_emitter: Callable[[], Emitter]) -> bool:
     """Raise an alert; return whether the broker has it."""
-    alert = refusal_alert(refusals, to_rfc3339(SystemClock().now_ms()))
+    alert = refusal_alert(watch.refused, to_rfc3339(SystemClock().now_ms()), watch.dirs)
     emitter = make_emitter()
     try:
         await emitter.start()

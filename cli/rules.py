@@ -20,7 +20,7 @@ from cli.rules_shared import (
 )
 from cli.terminal import SEVERITY_STYLES, Column, err, out, print_json, print_table, visible
 from detections.rule_lint import lint
-from detections.trial import run_tests
+from detections.trial import loud_rules, run_tests
 from schemas.alert import SEVERITIES
 
 RULE_TABLE: Final = {
@@ -125,13 +125,16 @@ def list_rules(
 def test(*, dirs: tuple[Path, ...], paths: tuple[Path, ...], as_json: bool) -> None:
     """Run the tests beside the rules: all, or those in PATHS (files or folders).
 
-    A rule without tests that must match and tests that must not fails. Exit status 1 if
-    any test failed or a rule was refused.
+    A rule of ours without tests that must match and tests that must not fails; rules of others,
+    such as SigmaHQ's, need none. Exit status 1 if any test failed or a rule was refused.
     """
-    loaded = load(dirs, paths)
+    loaded = load(dirs, paths, with_drafts=True)
     outcomes = run_tests(loaded.ruleset, loaded.tests, lambda path: chosen(path, paths))
     refusals = [r for r in loaded.ruleset.refusals if chosen(r.path, paths)]
     failed = [outcome for outcome in outcomes if outcome.said]
+    seen = {outcome.path for outcome in outcomes}
+    asked = {p: ids for p, ids in loud_rules(loaded.ruleset).items() if chosen(p, paths)}
+    untested = sum(len(ids) for path, ids in asked.items() if path not in seen)
     if as_json:
         rows: list[dict[str, Any]] = [
             {"rule": o.rule_id, "case": o.case, "passed": not o.said, "said": o.said}
@@ -148,8 +151,11 @@ def test(*, dirs: tuple[Path, ...], paths: tuple[Path, ...], as_json: bool) -> N
         count = len({outcome.rule_id for outcome in outcomes})
         passed = len(outcomes) - len(failed)
         out.print(f"{count} rules, {passed} tests passed, {len(failed)} failed")
-    if failed or refusals or not outcomes:
-        if not outcomes:
+        if untested:
+            told = "rule of others has" if untested == 1 else "rules of others have"
+            out.print(f"{untested} {told} no tests, and need none")
+    if failed or refusals or not (outcomes or untested):
+        if not (outcomes or untested or refusals):
             err.print("No rule is there: name its file or folder.", soft_wrap=True)
         sys.exit(EXIT_FAILED)
 
@@ -168,7 +174,7 @@ def lint_rules(
     Checks of Sigma itself, and ours: a runbook with a search to paste, tags, false positives,
     tests, fields and actions that exist. Exit status 1 if there is an error.
     """
-    loaded = load(dirs, paths)
+    loaded = load(dirs, paths, with_drafts=True)
     files = [file for file in loaded.folder.rules if chosen(file.path, paths)]
     issues = [
         {

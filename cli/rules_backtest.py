@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +20,7 @@ from detections.trial import Raised
 from runtime.clock import SystemClock
 from schemas.errors import BadEvent, Misconfigured
 
+HISTORY_MAX: Final = timedelta(days=3_660)  # ten years: longer than anybody keeps events
 HOUR_MS: Final = 3_600_000
 DAY_MS: Final = 24 * HOUR_MS
 WINDOW_MS_MIN: Final = 60_000
@@ -59,8 +61,8 @@ def backtest(
     The rule is taken from the folders as it is there now. Only events that could matter to it
     are read.
     """
-    loaded = load(dirs)
-    found = find_rule(loaded.ruleset, rule)
+    loaded = load(dirs, with_drafts=True)
+    found = find_rule(loaded.ruleset, rule, dirs)
     test = Backtest(loaded.folder.rules, loaded.folder.exceptions, found.rule_id)
     now_ms = SystemClock().now_ms()
     from_ms = now_ms - _span_ms(since)
@@ -90,14 +92,16 @@ def _bar() -> Progress:
         TextColumn("{task.fields[said]}"),
         TimeRemainingColumn(),
     )
-    return Progress(*columns, console=err, transient=True)
+    # without a terminal it would leave an empty line behind
+    return Progress(*columns, console=err, transient=True, disable=not err.is_interactive)
 
 
 def _span_ms(since: str) -> int:
     try:
-        return round(span_of(since).total_seconds() * 1000)
+        return round(span_of(since, HISTORY_MAX).total_seconds() * 1000)
     except BadEvent as error:
-        raise Misconfigured("--since: want a span such as 24h or 90d") from error
+        want = f"want a span such as 24h or 90d, at most {HISTORY_MAX.days}d"
+        raise Misconfigured(f"--since: {want}") from error
 
 
 def pages(

@@ -18,6 +18,7 @@ from detections.rule_explain import Explained, explain
 from detections.rulebook import Given, build, moment_of
 from detections.sigma.ruleset import CorrelationPlan, RuleSet
 from schemas.errors import BadEvent, Misconfigured
+from schemas.moment import parse
 
 EVENT_BYTES_MAX: Final = 1_048_576
 NEAR_MAX: Final = 5  # rules shown that nearly matched
@@ -47,9 +48,9 @@ def explain_event(
     EVENT is an event's id or PARTITION:OFFSET, taken from the store; or a JSON file with one
     event, or - for stdin, with what lookups would say of it under "derived".
     """
-    ruleset = load(dirs).ruleset
+    ruleset = load(dirs, with_drafts=True).ruleset
     given = _read(event) if _is_file(event) else _fetch(data, api, token_file, event)
-    wanted = _wanted(ruleset, rule) if rule else frozenset[str]()
+    wanted = _wanted(ruleset, rule, dirs) if rule else frozenset[str]()
     found = explain(ruleset, given.fields, given.derived, wanted)
     found.sort(key=lambda one: (not one.is_match, -one.parts_met, one.rule_id))
     if as_json:
@@ -58,9 +59,9 @@ def explain_event(
     _print(found, is_all=is_all or bool(rule))
 
 
-def _wanted(ruleset: RuleSet, name: str) -> frozenset[str]:
+def _wanted(ruleset: RuleSet, name: str, dirs: tuple[Path, ...]) -> frozenset[str]:
     """Return the rule, and those that a correlation or behaviour stands on."""
-    rule = find_rule(ruleset, name)
+    rule = find_rule(ruleset, name, dirs)
     if isinstance(rule, CorrelationPlan):
         bases = {ruleset.rules[base].rule_id for base in rule.rules if isinstance(base, int)}
         return frozenset(bases | {rule.rule_id})
@@ -117,6 +118,7 @@ def _fetch(data: Path, api: str | None, token_file: Path | None, event: str) -> 
         is_off_hours="off_hours" in flags,
         changed=tuple(change["path"] for change in row["changes"]),
         flags=flags,
+        recorded_ms=parse(row["recorded"]).ms,
     )
     return Given(json.loads(shown["raw"]), derived, 0)
 
@@ -143,6 +145,10 @@ def _print_rule(one: Explained) -> None:
     out.print(visible(f"{one.rule_id} {told}{kind}"), style=style, markup=False, soft_wrap=True)
     out.print(visible(f"  {one.title}"), markup=False, soft_wrap=True)
     out.print(visible(f"  condition: {one.condition}"), style="dim", markup=False, soft_wrap=True)
+    for line in one.logsource:
+        if not line.is_met:
+            has = " | ".join(line.seen) or "(absent)"
+            _print_line(2, f"{line.key}: {line.wanted}   has {has}", is_met=False)
     for part in one.parts:
         _print_line(2, part.name, is_met=part.is_met)
         for line in part.lines:

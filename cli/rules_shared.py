@@ -40,15 +40,18 @@ class Loaded(NamedTuple):
     tests: dict[str, RuleTests]
 
 
-def load(dirs: tuple[Path, ...], paths: tuple[Path, ...] = ()) -> Loaded:
+def load(
+    dirs: tuple[Path, ...], paths: tuple[Path, ...] = (), *, with_drafts: bool = False
+) -> Loaded:
     """Load the rules that ship, those of the folders, and those of `paths` outside of these.
 
-    Raises `Misconfigured` for what can't be read; a rule that is refused is not loaded.
+    Drafts are for commands that try rules. Raises `Misconfigured` for what can't be read; a rule
+    that is refused is not loaded.
     """
     within = [path.resolve() for path in dirs]
     others = [path for path in paths if not _is_in(path.resolve(), within)]
     folder = shipped() + read_folders(dict.fromkeys([*dirs, *others]))
-    ruleset = load_rules(folder.rules, exceptions=folder.exceptions)
+    ruleset = load_rules(folder.rules, exceptions=folder.exceptions, with_drafts=with_drafts)
     return Loaded(folder, ruleset, beside(folder.rules, folder.tests))
 
 
@@ -72,14 +75,19 @@ def loud_of(ruleset: RuleSet) -> list[Loud]:
     return sorted(rules, key=lambda rule: rule.rule_id)
 
 
-def find_rule(ruleset: RuleSet, name: str) -> Loud:
-    """Return a rule by its name, id or title. Raises `Misconfigured`."""
+def find_rule(ruleset: RuleSet, name: str, dirs: tuple[Path, ...] = ()) -> Loud:
+    """Return a rule by its name, id or title; `dirs` were searched. Raises `Misconfigured`."""
     wanted = name.casefold()
     for rule in loud_of(ruleset):
         if wanted in (rule.rule_id.casefold(), rule.id.casefold(), rule.title.casefold()):
             return rule
     near = [rule.rule_id for rule in loud_of(ruleset) if wanted in rule.rule_id.casefold()]
+    if refused := [r for r in ruleset.refusals if wanted == r.rule.casefold()]:
+        raise Misconfigured(f"the rule {name!r} is refused: {refused[0]}")
     hint = f"; did you mean {', '.join(near[:5])}?" if near else ": see `audit rules list`"
+    if not dirs:
+        hint += ". Only the rules that ship were looked at: give --dir FOLDER or AUDIT_RULES_DIRS"
+        hint += " for those of a folder, also if services have them live"
     raise Misconfigured(f"there is no rule {name!r}{hint}")
 
 

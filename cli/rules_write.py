@@ -173,7 +173,7 @@ def new(*, name: str, kind: str, folder: Path, author: str) -> None:
     "--in",
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder of rules to put it in; the first --dir by default.",
+    help="Folder of rules to put it in, and to look for RULE; the first --dir by default.",
 )
 @ends_well
 def except_from(
@@ -191,8 +191,9 @@ def except_from(
     Each --where is one line of a Sigma selection; all of them must hold. What an exception hides
     is counted and can be searched. Running services take it up with the next reload.
     """
-    loaded = load(dirs)
-    found = find_rule(loaded.ruleset, rule)
+    there = (folder,) if folder and folder.is_dir() else ()
+    loaded = load(dirs, there)
+    found = find_rule(loaded.ruleset, rule, dirs + there)
     if isinstance(found, CorrelationPlan):
         bases = [loaded.ruleset.rules[n].rule_id for n in found.rules if isinstance(n, int)]
         raise Misconfigured(

@@ -50,6 +50,8 @@ SETTINGS: Final[dict[str, tuple[type[ServiceSettings], ...]]] = {
     "store": (LogSettings, KafkaSettings, *STORE_CLASSES, *RULE_CLASSES),
 }
 
+ALERTING: Final = frozenset({"alerts", "store"})  # these deliver, by targets and routes
+
 config_option = click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -108,9 +110,21 @@ def _work(
     return work
 
 
+def _policy_problems(given: Given) -> list[str]:
+    """Read targets, secret and routes as the service would at its start; say what is wrong."""
+    policy = importlib.import_module("cli.alert_policy")
+    try:
+        policy.alert_policy(load(AlertSettings, given))
+    except Misconfigured as error:
+        return str(error).splitlines()
+    return []
+
+
 def print_check(service: str, given: Given) -> None:
     """Print every setting with where it came from, then every problem; exit 2 if there is one."""
     rows, problems = check(SETTINGS[service], given, known=CLIENT_NAMES)
+    if not problems and service in ALERTING:
+        problems = _policy_problems(given)
     width = max(len(row.name) for row in rows)
     for row in rows:
         shown = f"{row.name:<{width}}  {visible(row.value)}"

@@ -19,6 +19,8 @@ RULES_MAX: Final = 50
 TARGET_DAYS: Final = 3
 
 # Alerts of before there were groups stand for themselves.
+ID_LENGTH: Final = 32  # of the ids that our own rules give
+PREFIX_LENGTH_MIN: Final = 6  # one in 16 million is taken for another
 LEAD: Final = "if(lead_id = '', alert_id, lead_id)"
 ALERT_SELECT: Final = f"""
     alert_id, rule_id, rule_version, title, severity, tenant, `group`, summary, runbook, tags, user,
@@ -95,19 +97,22 @@ def alerts(asked: AlertSearch, tenant: str | None, now_us: int) -> Query:
     return Query(sql, {**found.parameters, "rows": asked.limit + 1})
 
 
-def newest_alert() -> Query:
-    """Build the query for where a follower starts."""
+def newest_alert(asked: AlertSearch, tenant: str | None) -> Query:
+    """Build the query for where a follower starts, among what it may see. Raises `Refused`."""
+    found = tenant_of(unbounded(), asked.tenant, tenant)
     sql = (
-        "SELECT toUnixTimestamp64Milli(stored) AS stored_ms, alert_id "
-        f"FROM {ALERTS} FINAL ORDER BY stored DESC, alert_id DESC LIMIT 1"
+        f"SELECT toUnixTimestamp64Milli(stored) AS stored_ms, alert_id FROM {ALERTS} FINAL "
+        f"WHERE {found.where()} ORDER BY stored DESC, alert_id DESC LIMIT 1"
     )
-    return Query(sql, {})
+    return Query(sql, found.parameters)
 
 
 def alert_by_id(alert_id: str, tenant: str | None) -> Query:
-    """Build the query for one alert."""
-    found = tenant_of(unbounded(), None, tenant).also("alert_id = {id:String}", id=alert_id)
-    sql = f"SELECT {ALERT_SELECT} FROM {ALERTS} FINAL WHERE {found.where()} LIMIT 1"
+    """Build the query for one alert, by its id or by how that begins: two rows are too many."""
+    is_part = PREFIX_LENGTH_MIN <= len(alert_id) < ID_LENGTH
+    asked = "startsWith(alert_id, {id:String})" if is_part else "alert_id = {id:String}"
+    found = tenant_of(unbounded(), None, tenant).also(asked, id=alert_id)
+    sql = f"SELECT {ALERT_SELECT} FROM {ALERTS} FINAL WHERE {found.where()} LIMIT 2"
     return Query(sql, found.parameters)
 
 
@@ -155,7 +160,8 @@ def stats_by_rule(asked: StatsSearch, tenant: str | None, now_us: int) -> Query:
     found = tenant_of(unbounded(), asked.tenant, tenant)
     found = period_of(found, "recorded", asked.since, asked.until, now_us).also("canary = 0")
     sql = (
-        "SELECT rule_id, count() AS alerts, countIf(suppressed_by != '') AS suppressed, "
+        "SELECT rule_id, argMax(title, recorded) AS title, count() AS alerts, "
+        "countIf(suppressed_by != '') AS suppressed, "
         f"countIf(historical) AS historical, uniqExact({LEAD}) AS `groups`, "
         f"arrayElement([{_RANKS}], max(indexOf([{_RANKS}], severity))) AS worst "
         f"FROM {ALERTS} FINAL WHERE {found.where()} "
@@ -184,8 +190,13 @@ def stats_by_status(asked: StatsSearch, tenant: str | None, now_us: int) -> Quer
     return Query(sql, found.parameters)
 
 
-def target_states() -> Query:
-    """Build the query for how each target fares: the last attempt, and what waits for it."""
+def target_states(tenant: str | None) -> Query:
+    """Build the query for how each target fares: the last attempt, and what waits for it.
+
+    Deliveries name no tenant: what is of one is what its alerts are.
+    """
+    found = tenant_of(unbounded(), None, tenant)
+    only = f" AND alert_id IN (SELECT alert_id FROM {ALERTS} WHERE {found.where()})"
     sql = (
         "SELECT target, argMaxIf(state, (at, attempt), is_try) AS last, "
         "toUnixTimestamp64Milli(maxIf(at, outcome = 'delivered')) AS delivered_ms, "
@@ -198,10 +209,11 @@ def target_states() -> Query:
         "FROM (SELECT target, alert_id, attempt, at, toString(outcome) AS outcome, error, "
         "attempt > 0 AND outcome != 'suppressed' AS is_try, "
         "if(outcome = 'delivered', 'ok', 'failing') AS state "
-        f"FROM {DELIVERIES} WHERE at > now64() - INTERVAL {TARGET_DAYS} DAY AND target != '*') "
+        f"FROM {DELIVERIES} WHERE at > now64() - INTERVAL {TARGET_DAYS} DAY AND target != '*'"
+        f"{only if tenant is not None else ''}) "
         "GROUP BY target ORDER BY target LIMIT 200"
     )
-    return Query(sql, {})
+    return Query(sql, found.parameters)
 
 
 def _asked(asked: AlertSearch, tenant: str | None) -> Conditions:

@@ -28,7 +28,9 @@ routes: Final = APIRouter(prefix="/alerts")
 async def list_alerts(api: Asked, asked: Annotated[AlertSearch, Query()]) -> Response:
     """List alerts, newest first; with `after` those stored since then, oldest first."""
     question = asked.question()
-    newest = await api.reader.rows(alert_queries.newest_alert()) if asked.after is None else []
+    newest: Sequence[Row] = []
+    if asked.after is None:
+        newest = await api.reader.rows(alert_queries.newest_alert(asked, api.tenant))
     rows = await api.reader.rows(alert_queries.alerts(asked, api.tenant, _now_us(api)))
     page = rows[: asked.limit]
     following, after = None, asked.after
@@ -63,7 +65,7 @@ async def show_stats(api: Asked, asked: Annotated[StatsSearch, Query()]) -> Resp
 async def list_targets(api: Asked) -> Response:
     """Say how each target fares: what it took, what failed, what waits for it."""
     whole(api)
-    rows = await api.reader.rows(alert_queries.target_states())
+    rows = await api.reader.rows(alert_queries.target_states(api.tenant))
     found = {row["target"]: row for row in rows}
     names = [*api.ports.targets, *(name for name in found if name not in api.ports.targets)]
     await saw(api, "/v1/alerts/targets", {}, len(names))
@@ -76,7 +78,7 @@ async def list_targets(api: Asked) -> Response:
 async def show_alert(api: Asked, alert_id: str) -> Response:
     """Show one alert with each attempt to deliver it and what was done with it."""
     row = await _one(api, alert_id)
-    tried = await api.reader.rows(alert_queries.deliveries_of(alert_id))
+    tried = await api.reader.rows(alert_queries.deliveries_of(row["alert_id"]))
     changes = await api.reader.rows(alert_queries.changes_of(row["lead"]))
     await saw(api, "/v1/alerts/{alert_id}", {"alert_id": alert_id}, 1)
     return json_answer(
@@ -132,6 +134,9 @@ async def _one(api: Api, alert_id: str) -> Row:
     rows = await api.reader.rows(alert_queries.alert_by_id(alert_id, api.tenant))
     if not rows:
         raise Refused("not_found", "no alert has that id", field="alert_id")
+    if len(rows) > 1:
+        cure = "give more of it, or all"
+        raise Refused("bad_parameter", "several ids begin so", field="alert_id", cure=cure)
     return rows[0]
 
 

@@ -44,10 +44,11 @@ class Backtest:
     def __init__(
         self, files: Sequence[RuleFile], exceptions: Sequence[RuleFile], rule_id: str
     ) -> None:
-        whole = load_rules(files, exceptions=exceptions)
+        whole = load_rules(files, exceptions=exceptions, with_drafts=True)
         paths = _paths(whole, rule_id)
         ruleset = load_rules(
-            [file for file in files if file.path in paths], exceptions=exceptions
+            [file for file in files if file.path in paths],
+            exceptions=exceptions, with_drafts=True,
         ) if paths else whole  # fmt: skip
         self.rule_id: Final = rule_id
         self.trial: Final = Trial(ruleset)
@@ -136,6 +137,7 @@ def _derived(known: Mapping[str, Any]) -> Derived:
         is_off_hours="off_hours" in flags,
         changed=tuple(known["changed"]),
         flags=flags,
+        recorded_ms=known["recorded_ms"],
     )
 
 

@@ -15,6 +15,7 @@ from schemas.alert import Alert, alert_id
 
 SILENT_RULE: Final = "audit-canary-silent"
 PATH: Final = "path"  # stands for all rules
+MARK: Final = "mark"  # stands for all rules, too: it is not known whether they are watched
 STATES: Final = ("waiting", "ok", "silent")
 AGAIN_MS: Final = 86_400_000  # a rule that stays silent is said to be so once a day
 START_DELAY_MS: Final = 60_000  # what begins with us, the pipeline above all, becomes ready first
@@ -220,6 +221,28 @@ def silent_alert(rule_ids: Sequence[str], run: str, now_ms: int, *, is_path: boo
         runbook=(
             "audit rules canaries\naudit rules test\naudit doctor\n"
             "An exception or a policy file may hide what the rule's first test needs."
+        ),
+        occurred=at,
+        recorded=at,
+    )
+
+
+def unknown_alert(run: str, now_ms: int) -> Alert:
+    """Say that a canary came back without our mark; the same for the same run."""
+    at = to_rfc3339(now_ms)
+    return Alert(
+        alert_id=alert_id(SILENT_RULE, 1, MARK, run),
+        rule_id=SILENT_RULE,
+        rule_version=1,
+        title="Canaries are not known, or forged",
+        severity="high",
+        tenant="default",
+        group=MARK,
+        summary="A canary came back without a valid mark, and none with one: few are sent now.",
+        why="A rule that falls silent would not be noticed meanwhile.",
+        runbook=(
+            "audit doctor\nGive AUDIT_CANARY_KEY_FILE the same key in pipeline and store, and "
+            "start both again. If it is the same, somebody forges canaries: see who sent it."
         ),
         occurred=at,
         recorded=at,

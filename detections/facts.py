@@ -9,6 +9,7 @@ Blind spot: a change that is reported without its before and after.
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -18,6 +19,8 @@ from detections.words import is_off, is_on, number_of, span_s, walk, words_of
 NAMES_CACHED_MAX: Final = 4_096  # names of actions, resources and settings seen lately
 FOUND_MAX: Final = 64  # of one fact of one event; more would only repeat what is wrong
 TEXTS_MAX: Final = 256  # role names that one object may name
+KEYS_MAX: Final = 1_024  # settings of one event that are compared, in their order; real ones: tens
+NAME_MAX: Final = 256  # characters of a name that are read: names are kept, so they must be short
 
 Fact = Callable[[Fields, Derived], Any]
 
@@ -40,13 +43,19 @@ _COUNTS: Final = ("record_count", "records", "row_count", "rows", "count")
 def retention_shortened(fields: Fields, _derived: Derived) -> list[str] | None:
     """Tell each span of retention that became shorter, as "90 days to 30 days"."""
     named = not _RETENTION.isdisjoint(words_of(f"{fields['action']} {fields.get('resource')}"))
-    found = []
-    for key, node in walk(fields.get("details")):
-        if "after" in node and (
-            named or not _RETENTION.isdisjoint(words_of(f"{key} {_setting_of(node)}"))
-        ):
-            found += [f"{old} to {new}" for old, new in _spans(node, named=named)]
-    return found[:FOUND_MAX] or None
+    pairs = (
+        pair
+        for key, node in walk(fields.get("details"))
+        if "after" in node
+        and (named or not _RETENTION.isdisjoint(_words(f"{_cut(key)} {_setting_of(node)}")))
+        for pair in _settings(node)
+    )
+    shorter = (
+        f"{old} to {new}"
+        for name, old, new in islice(pairs, KEYS_MAX)
+        if (name is None or _is_span(name, named=named)) and _is_shorter(old, new)
+    )
+    return list(islice(shorter, FOUND_MAX)) or None
 
 
 def _setting_of(node: Fields) -> str:
@@ -55,21 +64,23 @@ def _setting_of(node: Fields) -> str:
     return named if isinstance(named, str) else ""
 
 
-def _spans(node: Fields, *, named: bool) -> Iterator[tuple[object, object]]:
-    """Yield before and after of each span that became shorter."""
+def _settings(node: Fields) -> Iterator[tuple[str | None, object, object]]:
+    """Yield name, before and after of each setting that an object says has changed."""
     before, after = node.get("before"), node.get("after")
     if isinstance(before, dict) and isinstance(after, dict):
-        pairs = [(before[name], after.get(name)) for name in before if _is_span(name, named=named)]
+        for name, old in before.items():
+            yield name, old, after.get(name)
     else:
-        pairs = [(before, after)]
-    for old, new in pairs:
-        old_s, new_s = span_s(old), span_s(new)
-        if old_s is not None and new_s is not None and new_s < old_s:
-            yield old, new
+        yield None, before, after
+
+
+def _is_shorter(old: object, new: object) -> bool:
+    old_s, new_s = span_s(old), span_s(new)
+    return old_s is not None and new_s is not None and new_s < old_s
 
 
 def _is_span(name: str, *, named: bool) -> bool:
-    words = words_of(name)
+    words = _words(name)
     return not _RETENTION.isdisjoint(words) or (named and not words.isdisjoint(_SPANS))
 
 
@@ -83,9 +94,7 @@ def switched_off(fields: Fields, derived: Derived) -> list[str] | None:
     about = action if is_role else action | _all_words(fields.get("resource") or "")
     found = [] if _OFF_WORDS.isdisjoint(action) else [about]
     if derived.has_changes:
-        for key, node in walk(fields.get("details")):
-            if "after" in node:
-                found += _gone_off(node, about | _all_words(f"{key} {_switch_of(node)}"))
+        found += islice(_gone_off(fields.get("details"), about), FOUND_MAX)
     return [" ".join(sorted(words)) for words in found[:FOUND_MAX]] or None
 
 
@@ -94,24 +103,43 @@ def _switch_of(node: Fields) -> str:
     return named if isinstance(named, str) else ""
 
 
-def _gone_off(node: Fields, about: frozenset[str]) -> Iterator[frozenset[str]]:
-    before, after = node.get("before"), node.get("after")
-    if isinstance(before, dict) and isinstance(after, dict):
-        for name in before:
-            if _turned(before[name], after.get(name)):
-                words = _all_words(name)
-                yield words if _SWITCH_WORDS.isdisjoint(words) else words | about
-    elif _turned(before, after):
-        yield about
+def _gone_off(details: object, about: frozenset[str]) -> Iterator[frozenset[str]]:
+    """Yield the words of each switch that a before and after tell to have gone off."""
+    pairs = (
+        (node, key, *pair)
+        for key, node in walk(details)
+        if "after" in node
+        for pair in _settings(node)
+    )
+    for node, key, name, old, new in islice(pairs, KEYS_MAX):
+        if not _turned(old, new):
+            continue
+        words = frozenset() if name is None else _all_words(name)
+        if _SWITCH_WORDS.isdisjoint(words) and name is not None:
+            yield words
+        else:  # "enabled" says nothing of what: the names around it do
+            yield words | about | _all_words(f"{_cut(key)} {_switch_of(node)}")
 
 
 def _turned(before: object, after: object) -> bool:
     return is_off(after) and (before is None or is_on(before))
 
 
-@lru_cache(maxsize=NAMES_CACHED_MAX)
+def _cut(name: str) -> str:
+    return name[:NAME_MAX]
+
+
+def _words(name: str) -> frozenset[str]:
+    return words_of(_cut(name))
+
+
 def _all_words(name: str) -> frozenset[str]:
     """Give the words of a name, and of each of its parts as one: `two_factor` → `twofactor`."""
+    return _all_words_of(_cut(name))
+
+
+@lru_cache(maxsize=NAMES_CACHED_MAX)
+def _all_words_of(name: str) -> frozenset[str]:
     parts = name.replace(" ", ".").split(".")
     joined = {part.replace("_", "").replace("-", "").lower() for part in parts}
     return words_of(name) | {word for word in joined if word}
@@ -119,25 +147,34 @@ def _all_words(name: str) -> frozenset[str]:
 
 def roles_given(fields: Fields, _derived: Derived) -> list[str] | None:
     """Name the roles, groups and policies that an event gives, without those held before."""
-    found: list[str] = []
-    for key, node in walk(fields.get("details")):
-        if key not in _PAST:
-            found += [role for role in _roles(node) if not _had(node, role)]
-    return found[:FOUND_MAX] or None
+    given = (
+        role
+        for key, node in walk(fields.get("details"))
+        if key not in _PAST
+        for role in _roles_new(node)
+    )
+    return list(islice(given, FOUND_MAX)) or None
+
+
+def _roles_new(node: Fields) -> Iterator[str]:
+    """Yield the roles that an object names, without those it says were held before."""
+    before = node.get("before")
+    listed = before if isinstance(before, list) else [before]
+    held: frozenset[str] | None = None
+    for role in _roles(node):
+        if held is None:  # once, and only where there is a role: it may be long
+            held = frozenset(item for item in listed if isinstance(item, str))
+        if role not in held:
+            yield role
 
 
 def _roles(node: Fields) -> Iterator[str]:
-    for name, value in list(node.items())[:TEXTS_MAX]:
+    for name, value in islice(node.items(), TEXTS_MAX):
         if name in _ROLE_KEYS:
             if isinstance(value, str):
                 yield value
             elif isinstance(value, list):
                 yield from (item for item in value[:TEXTS_MAX] if isinstance(item, str))
-
-
-def _had(node: Fields, role: str) -> bool:
-    before: Any = node.get("before")
-    return before == role or (isinstance(before, list) and role in before)
 
 
 def target(fields: Fields, _derived: Derived) -> str | None:

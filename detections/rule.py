@@ -28,6 +28,7 @@ class Derived(NamedTuple):
     is_off_hours: bool = False
     changed: tuple[str, ...] = ()  # paths in the details
     flags: tuple[str, ...] = ()
+    recorded_ms: int = 0  # the broker's time, which no producer sets; 0: nobody knows
 
 
 class Finding(NamedTuple):

@@ -17,7 +17,8 @@ from detections.sigma.load import load_rules
 from detections.sigma.router import Entry as Routed
 from detections.sigma.router import Router, is_for_native, is_for_source
 from detections.sigma.ruleset import BehaviourPlan, CorrelationPlan, RuleFile, RuleSet, SigmaRule
-from detections.sigma.view import SOURCES
+from detections.sigma.tree import fold
+from detections.sigma.view import NATIVE, SOURCES
 
 SEEN_MAX: Final = 3  # values of a field that are shown
 SEEN_LENGTH_MAX: Final = 80
@@ -47,7 +48,10 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Explained:
-    """One rule and one event. `feeds` are the stateful rules that hear of a match, and as whom."""
+    """One rule and one event. `feeds` are the stateful rules that hear of a match, and as whom.
+
+    `logsource` is empty for a rule of all logs.
+    """
 
     rule_id: str
     title: str
@@ -56,6 +60,7 @@ class Explained:
     condition: str
     parts: tuple[Part, ...]
     feeds: tuple[str, ...]
+    logsource: tuple[Line, ...] = ()
 
     @property
     def parts_met(self) -> int:
@@ -90,6 +95,7 @@ def explain(
             _condition_of(rule),
             tuple(_parts(ruleset, rule, met, fields, derived)),
             _feeds(ruleset, rule, fields, derived) if rule.index in matched else (),
+            tuple(_logsource(rule, fields, derived)),
         )
         for rule in chosen
     ]
@@ -105,6 +111,36 @@ def concerns(rule: SigmaRule, fields: Fields, derived: Derived) -> bool:
         for source in SOURCES
         if fields["action"].startswith(f"{source.prefix}.") and source.key in details
     )
+
+
+def misfit_of(rule: SigmaRule, fields: Fields, derived: Derived) -> str:
+    """Say which line of its logsource keeps a rule from seeing an event; '' if none does."""
+    missed = [line for line in _logsource(rule, fields, derived) if not line.is_met]
+    return ", ".join(
+        f"its {line.key} is {line.wanted}, the event's {' | '.join(line.seen) or '(absent)'}"
+        for line in missed
+    )
+
+
+def _logsource(rule: SigmaRule, fields: Fields, derived: Derived) -> Iterator[Line]:
+    category, product, service = rule.logsource
+    details = fields.get("details") or {}
+    prefix = str(fields["action"]).partition(".")[0]
+    inside = [s for s in SOURCES if s.prefix == prefix and s.key in details]
+    is_ours = product in ("", NATIVE)
+    is_shown = concerns(rule, fields, derived)
+    if product:
+        seen = (NATIVE, *(source.product for source in inside))
+        yield Line("product", product, seen, product in seen)
+    if category:
+        known = (derived.category,) if is_ours else ()
+        yield Line("category", category, known, is_shown or (is_ours and category in known))
+    if service and product == NATIVE:
+        source = str(fields.get("source") or "")
+        yield Line("service", service, (source,) if source else (), fold(source) == fold(service))
+    elif service:
+        services = tuple(source.service for source in inside if source.service)
+        yield Line("service", service, services, is_shown)
 
 
 def _condition_of(rule: SigmaRule) -> str:

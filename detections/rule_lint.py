@@ -15,13 +15,18 @@ from sigma.rule import SigmaRule
 from sigma.validation import SigmaValidator
 from sigma.validators.core import validators
 
-from detections.facts import FACTS
-from detections.rule import Derived
 from detections.rulebook import RuleTests
 from detections.sigma.documents import Document, read_documents
 from detections.sigma.ruleset import RuleFile, RuleSet
+from detections.sigma.view import NATIVE
+from detections.sigma.vocabulary import (
+    PRODUCTS,
+    lines_of,
+    misspelt_product,
+    own_rules,
+    placeholders_in,
+)
 from schemas.actions import ACTIONS
-from schemas.event import FIELDS
 
 Grade = Literal["error", "warning"]
 
@@ -40,11 +45,6 @@ SEARCH_OPTIONS: Final = frozenset(
      "tenant", "text", "since", "until", "limit", "format", "json"}
 )  # fmt: skip
 RUNBOOK_PLACES: Final = frozenset({"user", "resource", "ip_address", "session_id"})
-NATIVE: Final = "dutycall"
-_DERIVED: Final = frozenset(
-    {name.removeprefix("is_") for name in Derived._fields} | {"protected", "off_hours"}
-)
-NATIVE_FIELDS: Final = frozenset(FIELDS) | _DERIVED | frozenset(FACTS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,17 +66,22 @@ def lint(
     silent = {rule.rule_id for rule in ruleset.rules if rule.is_silent}
     silent |= {plan.rule_id for plan in ruleset.correlations if plan.is_silent}
     silent -= {plan.rule_id for plan in ruleset.behaviours}
+    own = own_rules(ruleset)
     for file in files:
         loud = 0
         for document in read_documents(file.text):
             if not isinstance(document, Document) or "exception" in document.value:
                 continue
-            rule = str(document.value.get("name") or document.value.get("id") or "")
-            is_silent = rule in silent
-            loud += not is_silent and "filter" not in document.value
+            plain = document.value
+            rule = str(plain.get("name") or plain.get("id") or "")
+            is_own = rule in own or _is_ours(plain)
+            loud += is_own and rule not in silent and "filter" not in plain
+            said = [*_placeholders(plain), *_product(plain), *_by_sigma(plain)]
+            if is_own:
+                said += _examine(plain, is_silent=rule in silent)
             issues += (
-                Issue(file.path, document.line_of(at), rule, grade, said)
-                for grade, at, said in _examine(document, is_silent=is_silent)
+                Issue(file.path, document.line_of(at), rule, grade, what)
+                for grade, at, what in said
             )
         if loud and (found := tests.get(file.path)) is not None:
             issues += [Issue(found.path, 1, "", "error", fault) for fault in found.faults]
@@ -86,15 +91,37 @@ def lint(
 _Said = tuple[Grade, str, str]
 
 
-def _examine(document: Document, *, is_silent: bool) -> Iterator[_Said]:
-    plain = document.value
-    yield from _by_sigma(plain)
+def _is_ours(plain: Mapping[str, Any]) -> bool:
+    """Say whether a rule is ours also if it is refused, so that no rule set has it."""
+    logsource = plain.get("logsource")
+    product = logsource.get("product") if isinstance(logsource, dict) else None
+    return "audit" in plain or "behaviour" in plain or product == NATIVE
+
+
+def _placeholders(plain: Mapping[str, Any]) -> Iterator[_Said]:
+    for at, mark in placeholders_in(plain):
+        yield "error", at, f"{mark!r} is what `audit rules new` left to you: write it"
+
+
+def _product(plain: Mapping[str, Any]) -> Iterator[_Said]:
+    """Tell of a log that nobody sends; a product that is nearly one of ours is refused at load."""
+    logsource = plain.get("logsource")
+    product = str(logsource.get("product") or "").lower() if isinstance(logsource, dict) else ""
+    if product and product not in PRODUCTS and not misspelt_product(product):
+        said = f"no log of the product {product[:80]!r} comes here: the rule never matches"
+        yield "warning", "logsource", said
+
+
+def _examine(plain: Mapping[str, Any], *, is_silent: bool) -> Iterator[_Said]:
+    """Look for what we ask of rules of our own."""
+    if "filter" in plain:
+        return
     name = plain.get("name")
     if not isinstance(name, str) or not _NAME.fullmatch(name) or len(name) > NAME_LENGTH_MAX:
         yield "error", "name", f"`name` must be words-with-dashes, at most {NAME_LENGTH_MAX}"
     yield from _identity(plain)
-    yield from _fields_of(plain)
-    if is_silent or "filter" in plain:
+    yield from _actions_of(plain)
+    if is_silent:
         return
     for key in ("title", "description", "status", "level", "tags", "falsepositives"):
         if not plain.get(key):
@@ -112,10 +139,10 @@ def _by_sigma(plain: Mapping[str, Any]) -> Iterator[_Said]:
     chosen = {kind for name, kind in validators.items() if name not in _LEFT_OUT}
     try:
         collection = SigmaCollection.from_dicts([known], collect_errors=True)
-        rules = [rule for rule in collection.rules if isinstance(rule, SigmaRule)]
+        rules = [r for r in collection.rules if isinstance(r, SigmaRule) and not r.errors]
         issues = SigmaValidator(chosen).validate_rules(iter(rules))
     except SigmaError:
-        return  # refused at load, with its line
+        return  # refused at load, with its line; so are those with errors
     for issue in issues:
         kind = type(issue).__name__
         if kind not in _MEANT:
@@ -152,27 +179,16 @@ def _extras(extra: object) -> Iterator[_Said]:
             yield "error", "audit", f"the runbook can't be filled in with {{{place}}}"
 
 
-def _fields_of(plain: Mapping[str, Any]) -> Iterator[_Said]:
-    """Find fields and actions that no event of the platform has: mostly typing errors."""
+def _actions_of(plain: Mapping[str, Any]) -> Iterator[_Said]:
+    """Find actions that the platform does not know: mostly typing errors."""
     logsource = plain.get("logsource")
     if not isinstance(logsource, dict) or logsource.get("product") != NATIVE:
         return
     detection = plain.get("detection")
     for name, definition in detection.items() if isinstance(detection, dict) else ():
-        for key, value in _items(definition) if name != "condition" else ():
-            field, *modifiers = key.split("|")
-            if field.partition(".")[0] not in NATIVE_FIELDS:
-                yield "error", f"detection.{name}", f"events have no field {field!r}"
-            if field == "action" and not modifiers:
+        for key, value in lines_of(definition) if name != "condition" else ():
+            if key == "action":
                 yield from _actions(name, value)
-
-
-def _items(definition: object) -> Iterator[tuple[str, object]]:
-    if isinstance(definition, dict):
-        yield from definition.items()
-    elif isinstance(definition, list):
-        for part in definition:
-            yield from _items(part)
 
 
 def _actions(selection: str, value: object) -> Iterator[_Said]:

@@ -34,6 +34,7 @@ _SPAN: Final = re.compile(r"([0-9]{1,9})(ms|s|m|h|d|w)")
 _UNITS: Final = {"ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0, "w": 604_800.0}
 _OWN: Final = frozenset({"at", "repeat", "every", "derived"})
 _FOREIGN: Final = {source.key: source for source in SOURCES}
+NO_TESTS: Final = ("there are no tests",)
 _MATCH: Final = "match"
 _NO_MATCH: Final = "no_match"
 _HOURS: Final = Hours()
@@ -152,14 +153,14 @@ def moment_of(text: object) -> datetime:
     return moment.astimezone(UTC)
 
 
-def span_of(text: object) -> timedelta:
+def span_of(text: object, longest: timedelta = SPAN_MAX) -> timedelta:
     """Read a span such as 90s, 5m or 14d. Raises `BadEvent`."""
     found = _SPAN.fullmatch(text) if isinstance(text, str) else None
     if found is None:
         raise BadEvent("span", "not_a_span", "a number and ms, s, m, h, d or w")
     seconds = int(found[1]) * _UNITS[found[2]]
-    if seconds > SPAN_MAX.total_seconds():
-        raise BadEvent("span", "too_long", f"at most {SPAN_MAX.days} days")
+    if seconds > longest.total_seconds():
+        raise BadEvent("span", "too_long", f"at most {longest.days} days")
     return timedelta(seconds=seconds)
 
 
@@ -231,8 +232,6 @@ def beside(rules: Sequence[RuleFile], tests: Sequence[RuleFile]) -> dict[str, Ru
     """Read the tests of each file of rules, by the rules' path; none is missing from the answer."""
     found = {tests.stem: tests for tests in map(read_tests, tests)}
     return {
-        file.path: found.get(
-            stem_of(file.path), RuleTests(file.path, faults=("there are no tests",))
-        )
+        file.path: found.get(stem_of(file.path), RuleTests(file.path, faults=NO_TESTS))
         for file in rules
     }

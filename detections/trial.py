@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from detections.rule import Derived, Fields, Finding, Hidden
-from detections.rulebook import Case, Given, RuleTests
+from detections.rule_explain import misfit_of
+from detections.rulebook import NO_TESTS, Case, Given, RuleTests
 from detections.sigma.detector import SigmaDetector
 from detections.sigma.ruleset import RuleSet
+from detections.sigma.vocabulary import own_rules
 from detections.stateful.extractor import Extractor, Origin
 from detections.stateful.keeper import Applied, Keeper
 from detections.stateful.memory import NEVER
@@ -171,17 +173,20 @@ def run_tests(
     tests: Mapping[str, RuleTests],
     is_chosen: Callable[[str], bool] = lambda _path: True,
 ) -> list[Outcome]:
-    """Run the tests of each chosen file against its rule; a rule without them fails as such.
+    """Run the tests of each chosen file against its rule; one of ours without them fails as such.
 
     The whole rule set is at work, so that risk and correlations see what they would see live.
     """
     detector = SigmaDetector(ruleset)
+    own = own_rules(ruleset)
     memoryless = {rule.rule_id for rule in ruleset.rules if not rule.is_silent}
     found = []
     for path, rule_ids in sorted(loud_rules(ruleset).items()):
         if not is_chosen(path):
             continue
-        given = tests.get(path) or RuleTests(path, faults=("there are no tests",))
+        given = tests.get(path) or RuleTests(path, faults=NO_TESTS)
+        if given.faults == NO_TESTS and own.isdisjoint(rule_ids):
+            continue
         faults = (*given.faults, *(["one rule a file, please"] if rule_ids[1:] else []))
         found += [Outcome(path, rule_ids[0], "", is_match=True, said=said) for said in faults]
         for case in given.cases:
@@ -192,8 +197,20 @@ def run_tests(
                 else _count_alerts(Trial(ruleset, detector=detector), case, rule_id)
             )
             said = _judge(case, count)
+            if said and not count and (why := _misfit(ruleset, rule_id, case)):
+                said = f"{said}: {why}"
             found.append(Outcome(path, rule_id, case.name, case.is_match, said))
     return found
+
+
+def _misfit(ruleset: RuleSet, rule_id: str, case: Case) -> str:
+    """Say why a rule, or those that it is made of, never even see the events of a test."""
+    asked: set[int | str] = {rule_id}
+    for plan in ruleset.correlations:
+        asked |= set(plan.rules) if plan.rule_id == rule_id else set()
+    rules = [rule for rule in ruleset.rules if rule.index in asked or rule.rule_id in asked]
+    found = [misfit_of(r, given.fields, given.derived) for r in rules for given in case.events]
+    return found[0] if found and all(found) else ""
 
 
 def loud_rules(ruleset: RuleSet) -> dict[str, list[str]]:

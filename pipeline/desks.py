@@ -81,12 +81,15 @@ class Desks:
     async def open(self, partition: int) -> Desk:
         """Return a partition's desk; takes the partition over if that is not done or under way.
 
-        Raises `BrokerUnavailable`.
+        Raises `BrokerUnavailable`, or `Fenced` if it is let go of meanwhile.
         """
         opening = self._desks.get(partition)
         if opening is None or _has_failed(opening):
             opening = self._begin(partition)
-        return await asyncio.shield(opening)
+        await asyncio.wait((opening,))  # its cancellation is not ours: it would end the agent
+        if opening.cancelled():
+            raise Fenced(f"journal {partition}: let go of while it was read")
+        return opening.result()
 
     def begin(self, partitions: Iterable[int]) -> None:
         """Begin to take over what is ours now; let go of the rest."""
@@ -168,6 +171,8 @@ class Correlator:
         before = self._lanes.get(partition)
         if before is not None:
             await before  # raises what it raised: nothing may overtake what failed
+        if not self._is_current(event.message.generation_id):
+            return  # Faust looked before that wait; the run is read again by whose it is now
         lane = asyncio.create_task(self._finish(event))
         lane.add_done_callback(self._look)
         self._lanes[partition] = lane
@@ -176,6 +181,8 @@ class Correlator:
         parcel = cast(Parcel, event.value)
         try:
             changes = await self._work(event.message.generation_id, parcel.run)
+            if changes is None:
+                return
         except (Fenced, BrokerUnavailable):
             # what failed because the partition moved is the next owner's work
             if not await self._has_moved(event.message.generation_id):
@@ -186,8 +193,13 @@ class Correlator:
         event.ack()
         self._progress.note(parcel.run, Output([], changes.alerts))
 
-    async def _work(self, generation: int, run: Run) -> Changes:
-        """Do one run at its desk; a desk of an earlier generation may prove to be outdated."""
+    async def _work(self, generation: int, run: Run) -> Changes | None:
+        """Do one run at its desk; a desk of an earlier generation may prove to be outdated.
+
+        None if the run is another owner's by now: opening a desk for it would fence that one.
+        """
+        if not self._is_current(generation):
+            return None
         desk = await self._desks.open(run.partition)
         try:
             changes = await desk.work(run)
@@ -196,15 +208,21 @@ class Correlator:
             if desk.generation >= generation:
                 raise
             await self._desks.leave(run.partition)
+            if not self._is_current(generation):
+                return None
             desk = await self._desks.open(run.partition)
             changes = await desk.work(run)
         desk.generation = max(desk.generation, generation)
         return changes
 
+    def _is_current(self, generation: int) -> bool:
+        """Tell whether partitions are still handed out as they were in that generation."""
+        return bool(self._app.consumer_generation_id == generation)
+
     async def _has_moved(self, generation: int) -> bool:
         """Tell, within some seconds, whether partitions were handed out anew since."""
         for _ in range(int(MOVE_S_MAX / MOVE_POLL_S)):
-            if self._app.consumer_generation_id != generation:
+            if not self._is_current(generation):
                 return True
             await asyncio.sleep(MOVE_POLL_S)
         return False

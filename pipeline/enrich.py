@@ -85,6 +85,7 @@ class Terms:
     is_strict: bool = False  # refuse events with unknown top-level fields
     future_ms_max: int = 300_000  # clocks of producers may be that far ahead
     late_ms_min: int = 7 * DAY_MS
+    delayed_ms_min: int = 900_000  # later than that an event counts in no window
     historical_ms_min: int = DAY_MS  # an alert on what is older is never delivered
     hours: Hours = field(default_factory=Hours)
     canary_key: bytes = field(default=b"", repr=False)  # without one every canary is forged
@@ -95,7 +96,8 @@ class Terms:
         strict = "strict" if self.is_strict else "tolerant"
         hours = self.hours.description.replace(" ", "_")
         canaries = f",canaries:{fingerprint(self.canary_key)}" if self.canary_key else ""
-        return f"{strict},{self.future_ms_max},{self.late_ms_min},{hours}{canaries}"
+        bounds = f"{self.future_ms_max},{self.late_ms_min},{self.delayed_ms_min}"
+        return f"{strict},{bounds},{hours}{canaries}"
 
 
 class Met(NamedTuple):
@@ -155,7 +157,8 @@ class Enricher:
     def __init__(self, lookups: Lookups, terms: Terms) -> None:
         self._lookups = lookups
         self._terms = terms
-        self._ahead_ms_min, self._ahead_ms_max = -terms.late_ms_min, terms.future_ms_max
+        self._ahead_ms_min = -min(terms.late_ms_min, terms.delayed_ms_min)
+        self._ahead_ms_max, self._late_ms_min = terms.future_ms_max, terms.late_ms_min
         self._house = lru_cache(maxsize=TENANTS_CACHED_MAX)(_house)
         self._meet = lru_cache(maxsize=USERS_CACHED_MAX)(self._find_person)
         self._is_off = terms.hours.is_off
@@ -186,7 +189,7 @@ class Enricher:
         flags = met_flags + place_flags + flags + own_flags
         ahead_ms = occurred_ms - recorded_ms
         if not self._ahead_ms_min <= ahead_ms <= self._ahead_ms_max:
-            flags += ("future" if ahead_ms > self._ahead_ms_max else "late",)
+            flags += (self._time_flag(ahead_ms),)
         if is_off_hours:
             flags += ("off_hours",)
         if not FIELDS.issuperset(fields):
@@ -214,10 +217,16 @@ class Enricher:
             is_off_hours,
             tuple(own["changed"]) if "changed" in own else (),
             flags,
+            recorded_ms,
         )
         # past the named tuple's own constructor, which takes three times as long
         derived = tuple.__new__(Derived, facts)
         return columns, own, derived, flags, severity, occurred_ms
+
+    def _time_flag(self, ahead_ms: int) -> str:
+        if ahead_ms > self._ahead_ms_max:
+            return "future"
+        return "late" if -ahead_ms > self._late_ms_min else "delayed"
 
     def _count_unknown(self, fields: Fields) -> int:
         if self._terms.is_strict:

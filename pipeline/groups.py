@@ -5,7 +5,7 @@ had not been. Within a rule the groups stand in the order in which they were las
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 from typing import Final
 
@@ -82,7 +82,7 @@ class Groups:
         """Forget what was staged."""
         self._staged = {}
 
-    def shed(self) -> Counter[bytes]:
+    def shed(self, on_gone: Callable[[bytes], object] = lambda _key: None) -> Counter[bytes]:
         """Stage the end of groups that are too many; return how many each rule loses.
 
         The rule with the most groups loses those that were least recently touched. A hundredth
@@ -103,6 +103,7 @@ class Groups:
             victims = self._oldest(rule, min(excess, most, max(most - second, step)))
             for key in victims:
                 self.put(key, None)
+                on_gone(key)
             sizes[rule] -= len(victims)
             lost[rule] += len(victims)
             excess -= len(victims)

@@ -43,12 +43,26 @@ class PipelineMetrics(Collector):
             "Messages for rules with a memory, repeats included.",
             value=tally.signals,
         )
+        untold = CounterMetricFamily(
+            "audit_pipeline_untold",
+            "Events that rules with a memory ask for and are not told: late or future (in no "
+            "window), repeat (it would tell nothing new).",
+            labels=["reason"],
+        )
+        for reason, count in tally.untold.items():
+            untold.add_metric([reason], count)
+        yield untold
         hidden = CounterMetricFamily(
             "audit_pipeline_hidden", "Findings that an exception hid.", labels=["exception"]
         )
         for exception, count in tally.hidden.items():
             hidden.add_metric([exception], count)
         yield hidden
+        yield CounterMetricFamily(
+            "audit_pipeline_cut",
+            "Findings left out, the least severe, as one event had over 16.",
+            value=tally.cut,
+        )
         lag = GaugeMetricFamily(
             "audit_pipeline_lag_records",
             "Raw messages that are on the broker and not yet delivered as records.",

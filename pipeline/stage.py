@@ -23,7 +23,7 @@ from pipeline.notice import to_alert
 from pipeline.risk import raise_severity, score
 from pipeline.run import OutAlert, Output, OutRecord, OutSignal, Run
 from pipeline.signal_cut import to_messages
-from schemas.alert import Alert, Severity
+from schemas.alert import SEVERITIES, Alert, Severity
 from schemas.canary import CANARY, rule_of, run_of, run_tenant
 from schemas.errors import BadEvent, Broken
 from schemas.event import decode
@@ -32,7 +32,7 @@ from schemas.secrets import find_clean, mask_text
 from schemas.signal import TEXT_MAX, bound_text
 from schemas.topics import EVENTS_MESSAGE_BYTES_MAX, RECORDS_MESSAGE_BYTES_MAX
 
-PIPELINE_VERSION: Final = 1  # raise it when the same event would give another record
+PIPELINE_VERSION: Final = 2  # raise it when the same event would give another record
 FINDINGS_MAX: Final = 16  # of one event; a detector that finds more has a fault
 GRADES_CACHED_MAX: Final = 1_024  # severities times results times sets of flags
 LINE_BYTES_MAX: Final = RECORDS_MESSAGE_BYTES_MAX - 65_536  # the rest frames key and headers
@@ -79,7 +79,9 @@ class Tally:
         self.bugs = 0
         self.alerts = 0
         self.signals = 0
+        self.untold: Counter[str] = Counter()  # events that rules with a memory never hear of: why
         self.hidden: Counter[str] = Counter()  # findings that an exception hid, by its id
+        self.cut = 0  # findings left out, as one event had too many
 
 
 class Stage:
@@ -198,7 +200,10 @@ class Stage:
             fields, raw, recorded_ms, is_clean=is_clean
         )
         verdict = self._detector.judge(fields, derived)
-        findings = verdict.findings[:FINDINGS_MAX]
+        findings = verdict.findings
+        if len(findings) > FINDINGS_MAX:
+            self.tally.cut += len(findings) - FINDINGS_MAX
+            findings = _worst(findings)
         grade = _grade if findings else _grade_plain
         if "event_id" not in own:
             own["event_id"] = _made_id(source, offset)
@@ -267,6 +272,8 @@ class Stage:
                 self.tally.bugs += 1
                 self._on_bug(bug, f"{signal.rule} in partition {signal.partition}")
         self.tally.signals += len(signals)
+        self.tally.untold.update(self._extractor.tally)
+        self._extractor.tally.clear()
         return signals
 
     def _reject(
@@ -308,6 +315,12 @@ def _grade(
     if flags:
         columns["flags"] = flags
     return to_members(columns)
+
+
+def _worst(findings: Sequence[Finding]) -> list[Finding]:
+    """Return as many as are kept, the most severe first: an order that no file's name decides."""
+    ranked = sorted(findings, key=lambda one: (-SEVERITIES.index(one.severity), one.rule_id))
+    return ranked[:FINDINGS_MAX]
 
 
 _grade_plain: Final = lru_cache(maxsize=GRADES_CACHED_MAX)(_grade)  # of what no rule found

@@ -42,7 +42,8 @@ STATE_BYTES_MAX: Final = STATE_MESSAGE_BYTES_MAX // 2  # a group beyond it begin
 OPEN_SLICE: Final = 1_000  # groups looked at in one go when a journal was read: some 5 ms
 SWEEP_PERIOD_S: Final = 600.0
 SWEEP_SLICE: Final = 500  # groups looked at after a run: some milliseconds
-CLOSES_MAX: Final = 1_000  # groups closed after a run; the rest after the next
+CLOSES_MAX: Final = 1_000  # groups closed after a run, or as many as it had signals
+DUE_STALE_MAX: Final = 1_000  # entries of the heap that no group waits for any more
 HOUR_MS: Final = 3_600_000
 
 
@@ -106,6 +107,7 @@ class Book:
         self._watermark = Watermark(monotonic, terms.idle_s)
         self._due: list[tuple[int, bytes]] = []
         self._due_ms: dict[bytes, int] = {}
+        self._large: Counter[str] = Counter()  # groups of this run that grew too large, by rule
         self._swept_at = monotonic()
         self.groups: Final = Groups(terms.groups_max)
         self.watermark_ms = NEVER
@@ -124,12 +126,13 @@ class Book:
     def take(self, run: Run) -> Changes:
         """Apply a run of signals; what it changed is staged. Total."""
         changes = Changes(self.groups.changes, [], [])
+        at_ms = run.records[-1].timestamp
         for record in run.records:
             self._guard(partial(self._take, record, changes))
-        for key in self._ripe():
+        for key in self._ripe(max(CLOSES_MAX, len(run.records))):
             self._guard(partial(self._close, key, changes))
         self._sweep()
-        self._shed(run.records[-1].timestamp, changes)
+        self._shed(at_ms, changes)
         self._rules.tally.alerts += len(changes.alerts)
         return changes
 
@@ -185,8 +188,9 @@ class Book:
         if applied.state is not state:
             is_large = applied.state is not None and len(applied.state) > STATE_BYTES_MAX
             if is_large:
-                self._rules.tally.shed[parse_key(key).rule] += 1
-            self.groups.put(key, None if is_large else applied.state)
+                self._large[parse_key(key).rule] += 1
+                applied = applied._replace(state=None, due_ms=None)
+            self.groups.put(key, applied.state)
         self._wait_for(key, applied.due_ms)
         for alert in applied.alerts:
             changes.alerts.append(self._to_out(alert))
@@ -209,16 +213,19 @@ class Book:
         elif self._due_ms.get(key) != due_ms:
             self._due_ms[key] = due_ms
             heapq.heappush(self._due, (due_ms, key))
+            if len(self._due) > 2 * len(self._due_ms) + DUE_STALE_MAX:
+                self._due = [(due_ms, key) for key, due_ms in self._due_ms.items()]
+                heapq.heapify(self._due)
 
-    def _ripe(self) -> Iterator[bytes]:
-        """Yield the groups whose time has come; each once."""
-        for _ in range(CLOSES_MAX):
-            if not self._due or self._due[0][0] > self.watermark_ms:
-                return
+    def _ripe(self, count_max: int) -> list[bytes]:
+        """Return the groups whose time has come, each once; what they still wait for comes next."""
+        ripe: list[bytes] = []
+        while self._due and self._due[0][0] <= self.watermark_ms and len(ripe) < count_max:
             due_ms, key = heapq.heappop(self._due)
             if self._due_ms.get(key) == due_ms:
                 del self._due_ms[key]
-                yield key
+                ripe.append(key)
+        return ripe
 
     def _sweep(self) -> None:
         """Look at a few groups for what can no longer matter; all of them again and again."""
@@ -238,7 +245,10 @@ class Book:
 
     def _shed(self, recorded_ms: int, changes: Changes) -> None:
         """Give up groups that are too many, and say so once an hour and rule."""
-        for rule, count in self.groups.shed().items():
+        lost = Counter({rule_id.encode(): count for rule_id, count in self._large.items()})
+        self._large.clear()
+        lost += self.groups.shed(lambda key: self._due_ms.pop(key, None))
+        for rule, count in lost.items():
             name = rule.decode("utf-8", "replace")
             self._rules.tally.shed[name] += count
             changes.alerts.append(_written(overflow_alert(name, recorded_ms)))
@@ -252,13 +262,13 @@ def overflow_alert(rule: str, recorded_ms: int) -> Alert:
         alert_id=alert_id(OVERFLOW_RULE, 1, group, f"window:{hour}"),
         rule_id=OVERFLOW_RULE,
         rule_version=1,
-        title="A rule with a memory has more groups than there is room for",
+        title="A rule with a memory has more than there is room for",
         severity="high",
         tenant=DEFAULT_TENANT,
         group=group,
         summary=(
-            f"The rule {rule} has the most groups; those not touched for longest are forgotten,"
-            " and what they would have found is not found."
+            f"The rule {rule} has the most groups, or one too large: those not touched for longest"
+            " and the large are forgotten, and what they would have found is not found."
         ),
         runbook=(
             "Look whether somebody floods it with made-up users, addresses or resources.\n"

@@ -43,7 +43,8 @@ class Condition:
 class Readiness:
     """The named conditions of a service; ready when all are met. Unknown names are refused.
 
-    For the event loop's thread; from others only `is_ready` and `unmet`.
+    For any thread: a note replaces one whole `Condition`, and the names never change, so whoever
+    looks meanwhile sees each as it was before or after.
     """
 
     def __init__(self, names: Sequence[str]) -> None:

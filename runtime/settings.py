@@ -134,7 +134,7 @@ class PipelineSettings(ServiceSettings):
     groups_max: Annotated[int, Field(ge=1_000, le=100_000_000)] = 1_000_000
     """Groups that rules with a memory may keep over all partitions; some 400 bytes each."""
     grace_s: Annotated[int, Field(ge=0, le=7 * DAY_S)] = 900
-    """Events that came in longer after they happened count in no window of such rules."""
+    """Events that came in longer after they happened are `delayed`: no window counts them."""
     source_idle_s: Annotated[int, Field(ge=5, le=DAY_S)] = 300
     """A partition of audit.events of which no worker speaks for so long holds no window open."""
     directory_file: Path | None = None
@@ -285,6 +285,8 @@ class AlertSettings(ServiceSettings):
     group_window_s: Annotated[int, Field(ge=0, le=DAY_S)] = 3_600
     """An alert of the same rule and group within this time of the last one joins it: counted, and
     paged again only if it is more severe, or every repage_every alerts."""
+    group_age_s_max: Annotated[int, Field(ge=60, le=DAY_S)] = DAY_S
+    """A group this old takes no more: the next alert opens a new one, and pages."""
     repage_every: Annotated[int, Field(ge=0, le=1_000_000)] = 100
     """After so many alerts a group pages again; 0: never."""
     rule_per_minute: Annotated[float, Field(ge=0, le=100_000)] = 6

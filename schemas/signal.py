@@ -15,6 +15,7 @@ from schemas.errors import BadEvent
 ENTRIES_MAX: Final = 10_000  # of one message; stage 1 cuts after the event with the 1,000th
 GROUP_MAX: Final = 16  # texts of a group
 TEXT_MAX: Final = 256  # characters of a text in a group, value or `Who`
+TEXT_BYTES_MAX: Final = 512  # of such a text that was bounded
 VALUE_MAX: Final = 16  # scalars of one value
 SLOT_MAX: Final = 255
 MS_MAX: Final = 2**53  # what every JSON reader keeps exactly
@@ -72,11 +73,17 @@ class StateKey(NamedTuple):
 
 
 def bound_text(text: str) -> str:
-    """Return a text of at most `TEXT_MAX` characters; different texts stay different."""
-    if len(text) <= TEXT_MAX:
+    """Return a text within `TEXT_MAX` and `TEXT_BYTES_MAX`; different texts stay different."""
+    if len(text) <= TEXT_MAX and (text.isascii() or len(_encoded(text)) <= TEXT_BYTES_MAX):
         return text
-    digest = blake2b(text.encode("utf-8", "replace"), digest_size=_DIGEST_BYTES).hexdigest()
-    return f"{text[: TEXT_MAX - 1 - len(digest)]}~{digest}"
+    digest = blake2b(_encoded(text), digest_size=_DIGEST_BYTES).hexdigest()
+    left = 1 + len(digest)
+    begin = _encoded(text[: TEXT_MAX - left])[: TEXT_BYTES_MAX - left].decode("utf-8", "ignore")
+    return f"{begin}~{digest}"
+
+
+def _encoded(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 def encode(signal: Signal) -> bytes:

@@ -218,9 +218,10 @@ class AlertChanged(View):
 
 
 class RuleCount(View):
-    """Alerts of one rule; `groups` are what people had to look at."""
+    """Alerts of one rule; `groups` are what people had to look at; `title` is its latest one."""
 
     rule_id: str
+    title: str = ""
     alerts: int
     groups: int
     suppressed: int

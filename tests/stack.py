@@ -26,7 +26,9 @@ class Stack:
         self.data = data
         self.log = data.with_suffix(".log")
         self._options = options
-        self._env = {**os.environ, "PYTHONUNBUFFERED": "1", **NO_CANARIES, **(env or {})}
+        # what tells the tests something would be a wrong setting of the program
+        given = {k: v for k, v in os.environ.items() if not k.startswith("AUDIT_TEST_")}
+        self._env = {**given, "PYTHONUNBUFFERED": "1", **NO_CANARIES, **(env or {})}
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:

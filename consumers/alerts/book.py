@@ -96,6 +96,7 @@ class Book:
         rows = self._store.query_rows(
             "SELECT tenant, rule_id, grouped_by, historical, lead_id, uniqExact(alert_id) AS n, "
             f"max(indexOf([{ranks}], severity)) AS worst, "
+            "min(toUnixTimestamp64Milli(recorded)) AS first, "
             f"max(toUnixTimestamp64Milli(recorded)) AS last FROM {ALERTS} "
             f"WHERE recorded >= {{since:DateTime64(3, 'UTC')}} AND {_HANDLED} AND lead_id != '' "
             "AND suppressed_by = '' AND canary = 0 AND lead_id NOT IN (SELECT alert_id FROM "
@@ -107,8 +108,11 @@ class Book:
             {**_since(since_ms), "rows": rows_max},
         )
         return [
-            (GroupKey(tenant, rule, by, bool(past)), Group(lead, int(worst) - 1, int(n), int(last)))
-            for tenant, rule, by, past, lead, n, worst, last in reversed(rows)
+            (
+                GroupKey(tenant, rule, by, bool(past)),
+                Group(lead, int(worst) - 1, int(n), int(began), int(last)),
+            )
+            for tenant, rule, by, past, lead, n, worst, began, last in reversed(rows)
         ]
 
     def statuses(self, since_ms: int) -> list[StatusChange]:

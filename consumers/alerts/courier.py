@@ -20,7 +20,6 @@ from schemas.errors import TargetUnavailable
 WAIT_S_MAX: Final = 1.0  # a clock that jumps delays a delivery by no more than this
 SOON_MS: Final = 120_000  # far more than the time between two looks into the store
 QUEUE_MAX: Final = 10_000  # further ones stay in the store until these are done
-DIGEST_MAX: Final = 1_000  # alerts in one message; more make another
 SEND_S_MAX: Final = 30.0  # a plugin may make several requests, each with its own timeout
 REFUSED: Final = "refused"
 TIMED_OUT: Final = "timeout"
@@ -120,7 +119,7 @@ class Courier:
         now_ms, others = self._desk.clock.now_ms(), list[tuple[int, int, Due]]()
         while self._heap and self._heap[0][0] <= now_ms:
             entry = heapq.heappop(self._heap)
-            if entry[2].reason in GATHERED and len(dues) < DIGEST_MAX:
+            if entry[2].reason in GATHERED and len(dues) < self._target.digest_max:
                 dues.append(entry[2])
             else:
                 others.append(entry)

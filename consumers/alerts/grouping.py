@@ -1,5 +1,6 @@
 """Repeats: alerts of one rule about one thing belong together, and page once. Pure, bounded."""
 
+import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import Iterable
@@ -11,8 +12,12 @@ from schemas.alert import SEVERITIES, Alert
 from schemas.topics import EVENTS
 
 WINDOW_MS: Final = 3_600_000
+AGE_MS_MAX: Final = 24 * 3_600_000  # after a day, what still goes on is told again
 REPAGE_EVERY: Final = 100
 GROUPS_MAX: Final = 50_000  # the least recent is closed first: its next alert opens a new one
+# Of these a second victim of the same person must page, though the first one did.
+GRAVE: Final = frozenset({"high", "critical"})
+DIGEST_CHARS: Final = 16
 # What a rule on single events gives as group: the event's place, of which no other has the same.
 _PLACE: Final = re.compile(rf".+-{re.escape(EVENTS)}-\d+-\d+")
 
@@ -43,6 +48,7 @@ class Group:
     lead_id: str
     severity: int
     count: int
+    first_ms: int
     last_ms: int
 
 
@@ -54,10 +60,12 @@ class Groups:
         window_ms: int = WINDOW_MS,
         repage_every: int = REPAGE_EVERY,
         groups_max: int = GROUPS_MAX,
+        age_ms_max: int = AGE_MS_MAX,
     ) -> None:
         self._window_ms = window_ms
         self._every = repage_every
         self._groups_max = groups_max
+        self._age_ms_max = age_ms_max
         self._groups: OrderedDict[GroupKey, Group] = OrderedDict()
         self._keys: dict[str, GroupKey] = {}
 
@@ -72,8 +80,8 @@ class Groups:
             SEVERITIES.index(alert.severity),
         )
         group = self._groups.get(key)
-        if group is None or at_ms > group.last_ms + self._window_ms:
-            self.open(key, Group(alert.alert_id, rank, 1, at_ms))
+        if group is None or self._is_over(group, at_ms):
+            self.open(key, Group(alert.alert_id, rank, 1, at_ms, at_ms))
             return Joined(alert.alert_id, "first", 1)
         self._groups.move_to_end(key)
         group.count += 1
@@ -104,6 +112,10 @@ class Groups:
         if key is not None:
             self._forget(key)
 
+    def _is_over(self, group: Group, at_ms: int) -> bool:
+        is_late = at_ms > group.last_ms + self._window_ms
+        return is_late or at_ms > group.first_ms + self._age_ms_max
+
     def _forget(self, key: GroupKey) -> None:
         group = self._groups.pop(key, None)
         if group is not None:
@@ -111,8 +123,14 @@ class Groups:
 
 
 def key_of(alert: Alert) -> GroupKey:
-    """Return what the alert is grouped by: the rule's group; of single events, who did it."""
+    """Return what the alert is grouped by: the rule's group; of single events, who did it.
+
+    Of grave ones also to what: the resource, and what is said of it, which names the target.
+    """
     group = alert.group
     if _PLACE.fullmatch(group):
         group = f"user={alert.user}" if alert.user else f"ip_address={alert.ip_address}"
+        if alert.severity in GRAVE:
+            said = hashlib.sha256(alert.summary.encode()).hexdigest()[:DIGEST_CHARS]
+            group += f" resource={alert.resource} said={said}"
     return GroupKey(alert.tenant, alert.rule_id, group, alert.historical)

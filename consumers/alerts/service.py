@@ -15,7 +15,7 @@ from prometheus_client import CollectorRegistry
 
 from consumers.alerts.book import PENDING_MAX, Book, Storing
 from consumers.alerts.courier import QUEUE_MAX, SOON_MS, Courier, Desk
-from consumers.alerts.grouping import REPAGE_EVERY, Groups
+from consumers.alerts.grouping import AGE_MS_MAX, REPAGE_EVERY, Groups
 from consumers.alerts.grouping import WINDOW_MS as GROUP_WINDOW_MS
 from consumers.alerts.intake import Intake
 from consumers.alerts.planning import Planner
@@ -90,6 +90,7 @@ class Policy:
     routing: Routing | None = None
     group_window_ms: int = GROUP_WINDOW_MS
     repage_every: int = REPAGE_EVERY
+    group_age_ms_max: int = AGE_MS_MAX
     link: str = ""
 
 
@@ -115,8 +116,11 @@ class AlertService:
     def planner(self) -> Planner:
         """Return a new planner of this policy."""
         names = [target.name for target in self.targets]
-        groups = Groups(self.policy.group_window_ms, self.policy.repage_every)
-        return Planner(self.policy.routing or everyone(names), groups)
+        policy = self.policy
+        groups = Groups(
+            policy.group_window_ms, policy.repage_every, age_ms_max=policy.group_age_ms_max
+        )
+        return Planner(policy.routing or everyone(names), groups)
 
     def told(self, error: Unavailable | None) -> None:
         """Note whether the store takes what is written."""

@@ -24,6 +24,7 @@ READ_S_MAX: Final = 5.0
 # Some services ask for a pause between messages, apprise's own default is 5.5 s; a page must not
 # wait so long behind others. Who is still too fast for a service is refused and tries again.
 PACE_S_MAX: Final = 1.2
+DIGEST_MAX: Final = 1_000  # alerts in one message; more make another
 PARALLEL_MAX: Final = 4  # to a target that asks for no pause, such as a webhook
 NAMED: Final = re.compile(
     r"([A-Za-z0-9][A-Za-z0-9_.-]{0,63})=([A-Za-z][A-Za-z0-9+.-]*://.*)", re.DOTALL
@@ -44,6 +45,7 @@ class Target(Protocol):
     """One place to deliver to. Its name is shown everywhere, its URL, being a secret, nowhere.
 
     `pace_s` is the pause that the service asks for; with one there is one delivery at a time.
+    All alerts of a message are told of: one that can't be is left for the next message.
     """
 
     @property
@@ -59,6 +61,11 @@ class Target(Protocol):
     @property
     def parallel(self) -> int:
         """How many deliveries may be under way at once."""
+        ...
+
+    @property
+    def digest_max(self) -> int:
+        """How many alerts one message may hold."""
         ...
 
     def send(self, message: Message) -> None:
@@ -82,6 +89,11 @@ class AppriseTarget:
     def parallel(self) -> int:
         """How many deliveries may be under way at once."""
         return 1 if self.pace_s else PARALLEL_MAX
+
+    @property
+    def digest_max(self) -> int:
+        """How many alerts one message counts."""
+        return DIGEST_MAX
 
     def send(self, message: Message) -> None:
         """Deliver once; blocks for at most connect and read timeout for each request it takes."""

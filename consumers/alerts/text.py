@@ -34,11 +34,22 @@ _LIKES: Final = str.maketrans(
 )
 # A runbook's commands hold stars, and values only as quoted for a shell.
 _LIKES_BUT_STAR: Final = {code: like for code, like in _LIKES.items() if code != ord("*")}
-_WHOLE_LINK: Final = re.compile(r"(?i)\b(https?|ftp|javascript|data|file):[^\s'\"]*")
 _SAFE_ID: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:/=+-]{0,127}")  # as it is for any shell
 _SAFE_VALUE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.@+:-]{0,127}")
-_LINK: Final = re.compile(r"(?i)\b(https?|ftp|javascript|data|file):")
+# What programs make a link of. A word and a colon only if something follows at once (`HIGH: …` is
+# none), and not the groups of an IPv6 address.
+_KNOWN: Final = "https?|ftp|javascript|data|file|mailto|tel"
+_AUTHORITY: Final = re.compile(r"(?i)([a-z0-9]*):(?=//)")
+_SCHEME: Final = re.compile(
+    rf"(?i)(?<![a-z0-9])({_KNOWN}|(?![0-9a-f]{{1,4}}:)[a-z][a-z0-9+.-]*(?=:\S)):"
+)
+_KNOWN_SCHEME: Final = re.compile(rf"(?i)({_KNOWN}):")
+_HOST: Final = re.compile(
+    r"(?i)(?<![\w-])(?:[\w-]+\.)+[^\W\d_]{2,63}(?=\.?(?:[:\uff1a]\d+)?/)|(?<!\w)www\.(?=\S)"
+)
 _MENTION: Final = re.compile(r"(^|[^\w.])@(?=\w)")
+# These call everybody wherever they stand; nobody's address is worth that.
+_EVERYBODY: Final = re.compile(r"(?i)@(?=everyone|here|channel|all\b|room\b)")
 
 
 def neutral(text: str, chars_max: int = VALUE_CHARS_MAX) -> str:
@@ -46,14 +57,30 @@ def neutral(text: str, chars_max: int = VALUE_CHARS_MAX) -> str:
 
     Total. Idempotent. Addresses such as jane@company.com stay as they are.
     """
-    return plain(
-        _MENTION.sub("\\1\uff20", _LINK.sub("\\1\uff1a", plain(text, chars_max))), chars_max
-    )
+    said = _SCHEME.sub("\\1\uff1a", _AUTHORITY.sub("\\1\uff1a", plain(text, chars_max)))
+    return plain(_unmentioned(_HOST.sub(_undotted, said)), chars_max)
 
 
 def plain(text: str, chars_max: int) -> str:
     """Return the text as `neutral` does, but with its links."""
     return _short(_visible(text, chars_max).translate(_LIKES).strip(), chars_max)
+
+
+def _undotted(host: re.Match[str]) -> str:
+    return host[0].replace(".", "\u2024")
+
+
+def _unmentioned(text: str) -> str:
+    return _EVERYBODY.sub("\uff20", _MENTION.sub("\\1\uff20", text))
+
+
+def _bare(text: str) -> str:
+    """Return what is left of a value, however the pipeline and `_visible` have changed it."""
+    return "".join(
+        char
+        for char in text.lower()
+        if not char.isspace() and char != "\ufffd" and unicodedata.category(char) not in _HIDDEN
+    )
 
 
 def _visible(text: str, chars_max: int) -> str:
@@ -108,17 +135,26 @@ def body_of(alert: Alert, note: str = "", link: str = "") -> str:
 def _runbook_lines(alert: Alert) -> list[str]:
     """Return the runbook line by line, as its commands are pasted: a `*` in them stays one.
 
-    The rule's own links stay too; one that came with a value of the event is dead.
+    The rule's own links stay too, unless a value of the event holds their scheme or host: of
+    these each may have come with it.
     """
-    values = (alert.user, alert.resource, alert.ip_address, alert.session_id)
+    values = [
+        _bare(one) for one in (alert.user, alert.resource, alert.ip_address, alert.session_id)
+    ]
 
-    def kill(link: re.Match[str]) -> str:
-        is_foreign = any(link[0].lower() in value.lower() for value in values)
-        return link[0].replace(":", "\uff1a", 1) if is_foreign else link[0]
+    def is_foreign(text: str) -> bool:
+        return any(_bare(text) in value for value in values)
+
+    def kill(scheme: re.Match[str]) -> str:
+        return f"{scheme[1]}{chr(0xFF1A) if is_foreign(scheme[1]) else ':'}"
+
+    def undot(host: re.Match[str]) -> str:
+        return _undotted(host) if is_foreign(host[0]) else host[0]
 
     steps: list[str] = []
     for line in alert.runbook.split("\n")[:RUNBOOK_LINES_MAX]:
-        said = _MENTION.sub("\\1\uff20", _WHOLE_LINK.sub(kill, _visible(line, RUNBOOK_LINE_MAX)))
+        said = _KNOWN_SCHEME.sub(kill, _AUTHORITY.sub(kill, _visible(line, RUNBOOK_LINE_MAX)))
+        said = _unmentioned(_HOST.sub(undot, said))
         if step := _short(said.translate(_LIKES_BUT_STAR).strip(), RUNBOOK_LINE_MAX):
             steps.append(step)
     return [f"Do: {steps[0]}"] if len(steps) == 1 else ["Do:", *steps] if steps else []
@@ -127,7 +163,7 @@ def _runbook_lines(alert: Alert) -> list[str]:
 def _shown_by(alert: Alert) -> str:
     """Return an id that `audit show` takes when pasted: the event's, else the alert's."""
     first = next(iter(alert.event_ids), "")
-    return first if _SAFE_ID.fullmatch(first) else alert.alert_id
+    return first if _SAFE_ID.fullmatch(first) and neutral(first) == first else alert.alert_id
 
 
 def _search_of(alert: Alert) -> str:
@@ -137,7 +173,7 @@ def _search_of(alert: Alert) -> str:
         ("user", alert.user),
         ("ip", alert.ip_address),
     ):
-        if _SAFE_VALUE.fullmatch(value):
+        if _SAFE_VALUE.fullmatch(value) and neutral(value) == value:
             return f"audit search --{option} {value}"
     return ""
 

@@ -16,7 +16,7 @@ from urllib.parse import SplitResult
 import orjson
 from pydantic import SecretStr
 
-from consumers.alerts.message import LISTED_MAX, Message, fields_of
+from consumers.alerts.message import Message, fields_of
 from runtime.clock import Clock, SystemClock
 from schemas.errors import TargetUnavailable
 
@@ -25,6 +25,7 @@ SCHEMES: Final = frozenset({"webhook", "webhooks"})  # over http and over https
 TIMEOUT_S: Final = 8.0  # for connecting, and for each wait for the answer
 ANSWER_BYTES_MAX: Final = 65_536  # of an answer, to keep the connection; after more it is closed
 PARALLEL: Final = 4
+LISTED_MAX: Final = 100  # alerts of a message, whole; more make another one
 SUCCESS: Final = 2  # hundreds
 
 
@@ -58,7 +59,7 @@ def body_of_webhook(message: Message) -> bytes:
                     "event_ids": list(alert.event_ids),
                     "event_count": alert.event_count,
                 }
-                for alert in message.alerts[:LISTED_MAX]
+                for alert in message.alerts
             ],
         }
     )
@@ -74,6 +75,7 @@ class Webhook:
     clock: Clock = field(default_factory=SystemClock, repr=False)
     pace_s: float = 0.0
     parallel: int = PARALLEL
+    digest_max: int = LISTED_MAX
     _local: threading.local = field(default_factory=threading.local, repr=False)
 
     def send(self, message: Message) -> None:

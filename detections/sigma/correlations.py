@@ -185,7 +185,19 @@ def to_plan(draft: Draft, resolve: Resolve, *, is_silent: bool) -> CorrelationPl
         percentile=percentile,
         condition=tree,
         is_silent=is_silent,
+        is_by_recorded=_choose(draft, "clock", "occurred", "recorded"),
+        needs_finding=_choose(draft, "events", "all", "found"),
+        spans_tenants=_choose(draft, "tenants", "each", "all"),
     )
+
+
+def _choose(draft: Draft, key: str, usual: str, other: str) -> bool:
+    """Say whether the rule's own `audit:` has the other of two words under a key."""
+    extra = draft.document.value.get("audit") or {}
+    word = extra.get(key, usual)
+    if word not in (usual, other):
+        raise BadRule(f"`{key}` must be {usual} or {other}", f"audit.{key}")
+    return bool(word == other)
 
 
 _OPERATOR_OF: Final[Mapping[str, Operator]] = {name.upper(): name for name in _OPERATORS}

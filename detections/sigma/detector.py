@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from detections.rule import NOTHING, Derived, Fields, Finding, Hidden, Verdict
@@ -13,6 +14,7 @@ from detections.sigma.router import Entry, Router
 from detections.sigma.ruleset import Getter, RuleSet, SigmaRule
 from detections.sigma.summary import PLAIN, Say, to_say
 from detections.sigma.view import SOURCES, reader, texts_of
+from detections.stateful.alerts import DEFAULT_TENANT
 
 TOLD_MAX: Final = 4_096  # sets of rules that only feed others, remembered as what is said of them
 
@@ -32,7 +34,17 @@ class _Exemption(NamedTuple):
 
     exception_id: str
     expires: str
+    expires_ms: int
+    tenant: str  # "": of all
     test: Test
+
+    def is_for(self, fields: Fields, derived: Derived) -> bool:
+        """Say whether it holds for this tenant and time: the broker's, as anybody can backdate."""
+        if self.tenant and self.tenant != (fields.get("tenant") or DEFAULT_TENANT):
+            return False
+        if derived.recorded_ms:
+            return derived.recorded_ms < self.expires_ms
+        return derived.occurred < self.expires  # a test of a rule, or an explanation
 
 
 class SigmaDetector:
@@ -122,8 +134,9 @@ class SigmaDetector:
         key = self._keys[number]
         doc = (fields.get("details") or {}).get(key) if key else fields
         look = Look(doc if isinstance(doc, dict) else {}, derived, is_native=not key)
-        for exception_id, expires, test in exemptions:
-            if derived.occurred < expires and test(look):
+        for exemption in exemptions:
+            if exemption.is_for(fields, derived) and exemption.test(look):
+                exception_id = exemption.exception_id
                 self.hidden[exception_id] += 1
                 rule = self.ruleset.rules[number]
                 finding = None if rule.is_silent else self._tell(rule, fields, derived)
@@ -157,7 +170,14 @@ def _exemptions_of(ruleset: RuleSet) -> dict[int, list[_Exemption]]:
     compiler = Compiler([])
     found: dict[int, list[_Exemption]] = {}
     for exception, tree in zip(ruleset.exceptions, ruleset.exception_trees, strict=True):
-        exemption = _Exemption(exception.id, exception.expires, compiler.compile(tree))
+        expires = datetime.fromisoformat(exception.expires).replace(tzinfo=UTC)
+        exemption = _Exemption(
+            exception.id,
+            exception.expires,
+            round(expires.timestamp() * 1000),
+            exception.tenant,
+            compiler.compile(tree),
+        )
         for rule in sorted(exception.rules):
             found.setdefault(rule, []).append(exemption)
     return found

@@ -70,12 +70,12 @@ class Index:
             for head in {field, field.partition(".")[0]}:
                 self._by_head.setdefault(head, []).append(_Probe(read, *parts))
         self._heads = self._by_head.keys()
-        is_wide = len(grouped) > PROBES_MAX and not is_native
-        self._ask = self._ask_by_keys if is_wide else self._ask_all
+        self._is_wide = len(grouped) > PROBES_MAX and not is_native
 
     def candidates(self, doc: Mapping[str, Any], derived: Derived) -> list[int]:
         """Return every rule that may match, each once, in order. Total."""
-        found = self._ask(doc, derived)
+        # a method kept in here would be a circle: an index that is not needed any more must go
+        found = (self._ask_by_keys if self._is_wide else self._ask_all)(doc, derived)
         if self._scan_all:
             self._scan_keywords(doc, found)
         return found if len(found) <= 1 else sorted(set(found))

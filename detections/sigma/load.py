@@ -1,7 +1,6 @@
 """Rule files into a rule set: what can't be taken is refused by name, and the rest goes on."""
 
 import hashlib
-import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
@@ -11,9 +10,11 @@ import orjson
 from detections.sigma.bulk import collector_paused
 from detections.sigma.correlations import Draft, find_cycles, read_draft, to_plan
 from detections.sigma.documents import Document, read_documents
+from detections.sigma.exempting import check_exception
 from detections.sigma.faults import BadRule
 from detections.sigma.leaves import Placeholders
 from detections.sigma.parsing import FilterRule, Selected, describe, parse_filter, parse_rule
+from detections.sigma.references import REFUSED, Names
 from detections.sigma.ruleset import (
     BehaviourPlan,
     CorrelationPlan,
@@ -25,15 +26,14 @@ from detections.sigma.ruleset import (
     SigmaRule,
 )
 from detections.sigma.tree import Tree, all_of
+from detections.sigma.vocabulary import check_fields, check_finished, check_plan, check_rule
 from detections.stateful.behaviours import parse_behaviour
 from detections.stateful.plans import refuse
 
-SEMANTICS: Final = "1"  # raise it when the same rules would find something else
+SEMANTICS: Final = "2"  # raise it when the same rules would find something else
 RULES_MAX: Final = 100_000
 REFUSALS_MAX: Final = 1_000
-OWNER_LENGTH_MAX: Final = 512
 
-_DATE: Final = re.compile(r"\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\d|3[01])")
 _KINDS: Final = ("correlation", "filter", "behaviour", "exception")
 
 
@@ -50,6 +50,7 @@ class _Loading:
     """What has been read so far."""
 
     placeholders: Placeholders
+    with_drafts: bool = False
     rules: list[_Parsed] = field(default_factory=list)
     behaviours: dict[int, tuple[str, Mapping[str, Any]]] = field(default_factory=dict)
     drafts: dict[str, Draft] = field(default_factory=dict)
@@ -74,6 +75,8 @@ class _Loading:
         plain = document.value
         if "action" in plain:
             raise BadRule("`action` documents are not part of Sigma 2", "action")
+        if not self.with_drafts:
+            check_finished(plain)
         kinds = [kind for kind in _KINDS if kind in plain]
         if len(kinds) > 1:
             raise BadRule(f"is both {kinds[0]} and {kinds[1]}", kinds[1])
@@ -83,7 +86,9 @@ class _Loading:
                 self._take(draft.described, path, document)
                 self.drafts[draft.described["name"] or draft.described["id"]] = draft
             case ["filter"]:
-                self.filters.append((parse_filter(document, self.placeholders), path, document))
+                found = parse_filter(document, self.placeholders)
+                check_fields(found.logsource, plain["filter"], "filter")
+                self.filters.append((found, path, document))
             case ["exception"]:
                 self._read_exception(path, document)
             case _:
@@ -97,6 +102,7 @@ class _Loading:
         if "behaviour" in document.value:
             behaviour = self._read_behaviour(document.value["behaviour"])
         selected = parse_rule(document, self.placeholders)
+        check_rule(selected.logsource, document.value, behaviour and behaviour[1])
         self._take(described, path, document)
         if behaviour:
             self.behaviours[len(self.rules)] = behaviour
@@ -113,24 +119,13 @@ class _Loading:
             raise BadRule(str(error)[:400], "behaviour") from error
 
     def _read_exception(self, path: str, document: Document) -> None:
-        told = document.value["exception"]
-        if not isinstance(told, dict):
-            raise BadRule("`exception` must be a mapping", "exception")
-        for key in ("owner", "reason", "expires"):
-            text = told.get(key)
-            if not isinstance(text, str) or not text.strip() or len(text) > OWNER_LENGTH_MAX:
-                raise BadRule(f"an exception needs `{key}`, as a text", f"exception.{key}")
-        if not _DATE.fullmatch(told["expires"]):
-            raise BadRule("`expires` must be a date such as 2026-12-31", "exception.expires")
-        rules = told.get("rules")
-        rules = [rules] if isinstance(rules, str) else rules
-        if not isinstance(rules, list) or not rules or not all(isinstance(r, str) for r in rules):
-            raise BadRule("an exception names the `rules` that it is for", "exception.rules")
+        rules = check_exception(document.value["exception"])
         described = describe(document, path)
         value = {"logsource": {"product": "dutycall"}, **document.value}
         selected = parse_rule(document._replace(value=value), self.placeholders)
+        check_fields(selected.logsource, value["detection"])
         self._take(described, path, document)
-        self.exceptions.append((described, tuple(rules), selected.tree, document))
+        self.exceptions.append((described, rules, selected.tree, document))
 
     def _take(self, described: Mapping[str, Any], path: str, document: Document) -> None:
         """Claim an id and a name. Raises `BadRule` if another rule has them."""
@@ -147,9 +142,13 @@ def load_rules(
     *,
     placeholders: Placeholders | None = None,
     exceptions: Iterable[RuleFile] = (),
+    with_drafts: bool = False,
 ) -> RuleSet:
-    """Load rules, correlations, behaviours, filters and exceptions. Total: faults are refusals."""
-    loading = _Loading(placeholders or {})
+    """Load rules, correlations, behaviours, filters and exceptions. Total: faults are refusals.
+
+    Drafts, in which texts of `audit rules new` still stand, are only taken where rules are tried.
+    """
+    loading = _Loading(placeholders or {}, with_drafts)
     digest = hashlib.sha256()
     everything = sorted([*files, *exceptions], key=lambda file: file.path)
     for file in everything:
@@ -197,7 +196,11 @@ def _read_file(loading: _Loading, file: RuleFile) -> None:
 
 
 def _finish(loading: _Loading, version: str) -> RuleSet:
-    names = _Names(loading)
+    refused = {refusal.rule.lower() for refusal in loading.refusals}
+    told: list[tuple[int | str, Mapping[str, Any]]] = []
+    told += enumerate(parsed.described for parsed in loading.rules)
+    told += ((rule_id, draft.described) for rule_id, draft in loading.drafts.items())
+    names = Names(told, refused)
     trees = _apply_filters(loading, names)
     plans = _plan(loading, names)
     silent = (
@@ -231,48 +234,14 @@ def _finish(loading: _Loading, version: str) -> RuleSet:
             for index, (kind, parameters) in loading.behaviours.items()
         ),
         exceptions=tuple(exceptions),
-        refusals=tuple(sorted(loading.refusals, key=lambda r: (r.path, r.line))),
+        refusals=tuple(sorted(loading.refusals, key=_order)),
         version=version,
         trees=tuple(trees),
         exception_trees=tuple(exception_trees),
     )
 
 
-class _Names:
-    """Finds rules and correlations by id, name or title."""
-
-    def __init__(self, loading: _Loading) -> None:
-        self._known: dict[str, set[int | str]] = {}
-        self._titles: dict[str, set[int | str]] = {}
-        for index, parsed in enumerate(loading.rules):
-            self._add(index, parsed.described)
-        for rule_id, draft in loading.drafts.items():
-            self._add(rule_id, draft.described)
-
-    def _add(self, target: int | str, described: Mapping[str, Any]) -> None:
-        for key in ("id", "name"):
-            if described[key]:
-                self._known.setdefault(described[key].lower(), set()).add(target)
-        self._titles.setdefault(described["title"].lower(), set()).add(target)
-
-    def find(self, reference: str) -> int | str:
-        """Return the index of a rule, or the rule_id of a correlation. Raises `BadRule`."""
-        name = reference.lower()
-        found = self._known.get(name) or self._titles.get(name) or set()
-        if len(found) != 1:
-            what = "several rules have" if found else "no rule that was loaded has"
-            raise BadRule(f"{what} the id, name or title {reference[:80]!r}")
-        return next(iter(found))
-
-    def find_rule(self, reference: str) -> int:
-        """Return the index of a rule over single events. Raises `BadRule`."""
-        target = self.find(reference)
-        if isinstance(target, str):
-            raise BadRule("correlations take no exceptions: name their base rules")
-        return target
-
-
-def _apply_filters(loading: _Loading, names: _Names) -> list[Tree]:
+def _apply_filters(loading: _Loading, names: Names) -> list[Tree]:
     trees = [parsed.selected.tree for parsed in loading.rules]
     for (logsource, rules, tree), path, document in loading.filters:
         chosen: set[int | str] = set(range(len(trees)))
@@ -293,7 +262,7 @@ def _covers(wide: Logsource, narrow: Logsource) -> bool:
     return all(part in ("", other) for part, other in zip(wide, narrow, strict=True))
 
 
-def _plan(loading: _Loading, names: _Names) -> list[CorrelationPlan]:
+def _plan(loading: _Loading, names: Names) -> list[CorrelationPlan]:
     """Resolve the correlations; one that rests on a refused one is refused as well."""
     pending = dict(loading.drafts)
 
@@ -304,7 +273,7 @@ def _plan(loading: _Loading, names: _Names) -> list[CorrelationPlan]:
     def find(reference: str) -> int | str:
         target = names.find(reference)
         if isinstance(target, str) and target not in pending:
-            raise BadRule(f"refers to {target[:80]!r}, which was refused", "correlation.rules")
+            raise BadRule(f"refers to {target[:80]!r}, {REFUSED}", "correlation.rules")
         return target
 
     links = {rule_id: _links(draft, names) for rule_id, draft in pending.items()}
@@ -317,6 +286,7 @@ def _plan(loading: _Loading, names: _Names) -> list[CorrelationPlan]:
         for rule_id, draft in list(pending.items()):
             try:
                 plans[rule_id] = to_plan(draft, find, is_silent=False)
+                check_plan(plans[rule_id], lambda n: loading.rules[n].selected.logsource)
             except BadRule as fault:
                 plans.pop(rule_id, None)
                 drop(rule_id, BadRule(fault.reason, fault.at or "correlation.rules"))
@@ -333,7 +303,7 @@ def _plan(loading: _Loading, names: _Names) -> list[CorrelationPlan]:
     ]
 
 
-def _links(draft: Draft, names: _Names) -> list[str]:
+def _links(draft: Draft, names: Names) -> list[str]:
     found = []
     for reference in draft.references:
         try:
@@ -345,7 +315,7 @@ def _links(draft: Draft, names: _Names) -> list[str]:
     return found
 
 
-def _finish_exceptions(loading: _Loading, names: _Names) -> tuple[list[ExceptionRule], list[Tree]]:
+def _finish_exceptions(loading: _Loading, names: Names) -> tuple[list[ExceptionRule], list[Tree]]:
     exceptions, trees = [], []
     for described, references, tree, document in loading.exceptions:
         try:
@@ -365,10 +335,16 @@ def _finish_exceptions(loading: _Loading, names: _Names) -> tuple[list[Exception
                 rules=frozenset(targets),
                 path=described["path"],
                 line=described["line"],
+                tenant=told.get("tenant", ""),
             )
         )
         trees.append(tree)
     return exceptions, trees
+
+
+def _order(refusal: Refusal) -> tuple[bool, str, int]:
+    """Put what rests on another refused rule behind: mending that one mends it."""
+    return REFUSED in refusal.reason, refusal.path, refusal.line
 
 
 def _name_of(document: Document | None) -> str:

@@ -17,7 +17,7 @@ from sigma.exceptions import (
 )
 from sigma.filters import SigmaFilter
 from sigma.policy.profiles import SafePolicy
-from sigma.rule import SigmaDetection, SigmaLogSource
+from sigma.rule import SigmaDetection, SigmaDetections, SigmaLogSource
 from sigma.rule import SigmaRule as ParsedRule
 
 from detections.sigma.condition import parse_condition
@@ -94,6 +94,7 @@ def parse_rule(document: Document, placeholders: Placeholders) -> Selected:
     detections = parsed.detection.detections
     conditions = parsed.detection.condition
     tree = _read(detections, conditions, placeholders)
+    _untie(parsed.detection)
     return Selected(_logsource_of(parsed.logsource), tree)
 
 
@@ -140,6 +141,13 @@ def _read(
     return tree
 
 
+def _untie(read: SigmaDetections) -> None:
+    """Take apart what names its parents: only the collector would free it, and it may rest."""
+    read.parsed_condition.clear()
+    for detection in read.detections.values():
+        detection.detection_items.clear()
+
+
 def _logsource_of(logsource: SigmaLogSource) -> Logsource:
     return Logsource(
         (logsource.category or "").lower(),
@@ -164,6 +172,7 @@ def parse_filter(document: Document, placeholders: Placeholders) -> FilterRule:
     if not all(isinstance(rule, str) for rule in rules):
         raise BadRule("a reference to a rule must be a text", "filter.rules")
     tree = _read(inner.detections, inner.condition, placeholders, "filter")
+    _untie(inner)
     return FilterRule(_logsource_of(parsed.logsource), rules, tree)
 
 

@@ -123,6 +123,8 @@ class CorrelationPlan(Described):
     of a range (`gt: 100` with `lte: 200`), else None: both must hold. `threshold` of temporal
     types without a condition is the number of rules. `fields` are what values are taken of:
     several make one tuple (value_count only). `is_silent`: only feeds other correlations.
+    `is_by_recorded`: time is the broker's, so none is late. `needs_finding`: only events count of
+    which some rule found something. `spans_tenants`: all tenants make one group.
     """
 
     type: CorrelationType
@@ -137,6 +139,14 @@ class CorrelationPlan(Described):
     percentile: int | None
     condition: ConditionTree | None
     is_silent: bool
+    is_by_recorded: bool = False
+    needs_finding: bool = False
+    spans_tenants: bool = False
+
+    @property
+    def is_special(self) -> bool:
+        """Say whether it counts other events, at another time or place, than most."""
+        return self.is_by_recorded or self.needs_finding or self.spans_tenants
 
     def field_in(self, rule: int | str, name: str) -> str:
         """Return what `name` of `group_by` or `fields` is called in the events of `rule`."""
@@ -156,8 +166,9 @@ class BehaviourPlan(Described):
 class ExceptionRule:
     """Who said that what some rules find is no finding, why, and until when.
 
-    It hides what happened before `expires` (a date, UTC) and its tree holds for, of the rules
-    with these indices; the tree is in `RuleSet.exception_trees`, at the same place.
+    It hides what was recorded before `expires` (a date, UTC) and its tree holds for, of the rules
+    with these indices, in that tenant if it names one; the tree is in `RuleSet.exception_trees`,
+    at the same place.
     """
 
     id: str
@@ -168,6 +179,7 @@ class ExceptionRule:
     rules: frozenset[int]
     path: str
     line: int
+    tenant: str = ""  # of all
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ window: nobody can hide an export behind a negative one.
 
 from bisect import bisect_left, bisect_right
 from itertools import accumulate
-from math import isfinite
+from math import isnan
 from typing import Final
 
 from detections.stateful.memory import EVENT_IDS_MAX, Body, Crossing, Memory
@@ -19,7 +19,10 @@ AMOUNT_MAX: Final = 10**15  # bytes and records are far less; keeps a sum readab
 
 
 def scaled(value: object) -> int | None:
-    """Read a number, or a text that spells one, as whole millionths; None for anything else."""
+    """Read a number, or a text that spells one, as whole millionths; None for anything else.
+
+    What is beyond `AMOUNT_MAX` counts as that: nobody hides an export by an amount too large.
+    """
     if type(value) is str:
         try:
             value = float(value)
@@ -27,7 +30,7 @@ def scaled(value: object) -> int | None:
             return None
     if type(value) is int:
         return max(-AMOUNT_MAX, min(value, AMOUNT_MAX)) * SCALE
-    if type(value) is not float or not isfinite(value):
+    if type(value) is not float or isnan(value):
         return None
     return round(max(-float(AMOUNT_MAX), min(value, float(AMOUNT_MAX))) * SCALE)
 

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from detections.sigma.ruleset import BehaviourPlan, CorrelationPlan
 from detections.stateful.memory import Crossing
+from detections.stateful.reading import carry_identity
 from detections.stateful.spans import spell_span
 from schemas.alert import Alert, Severity, alert_id
 from schemas.secrets import mask_text
@@ -26,6 +27,8 @@ _BARE: Final = re.compile(r"[\w.@:/+-]{1,256}")
 _BLANK: Final = re.compile(r"\{([A-Za-z_][\w.]*)\}")
 _SPACES: Final = re.compile(r"\s+")
 _LEFT_OVER: Final = re.compile(r"\s+([.,;:)])|\(\s*\)")
+
+_WHO: Final = ("user", "action", "resource", "ip_address", "session_id")
 
 _SUMMARIES: Final[Mapping[str, str]] = {
     "event_count": "{count} events or more within {span} for {group}.",
@@ -115,8 +118,7 @@ def to_alert(
 ) -> StatefulAlert:
     """Make the alert of one crossing; `names` are those of the group's `values`."""
     group = spell_group(tenant, names, values, crossing.label)
-    _, user, action, resource, ip_address, session_id = crossing.who
-    known = dict(zip(names, values, strict=False))
+    known = _shown(names, values, crossing)
     shown = mask_text(group)[:GROUP_MAX]
     return StatefulAlert(
         alert_id=alert_id(plan.rule_id, plan.version, group, f"window:{crossing.bucket}"),
@@ -131,11 +133,11 @@ def to_alert(
         runbook=plan.runbook,
         why=plain(plan.why, WHY_MAX),
         tags=plan.tags,
-        user=known.get("user", user),
-        action=action,
-        resource=known.get("resource", resource),
-        ip_address=known.get("ip_address", ip_address),
-        session_id=known.get("session_id", session_id),
+        user=known["user"],
+        action=known["action"],
+        resource=known["resource"],
+        ip_address=known["ip_address"],
+        session_id=known["session_id"],
         event_ids=tuple(crossing.event_ids),
         event_count=max(1, crossing.events),
         occurred_ms=crossing.occurred_ms,
@@ -149,15 +151,19 @@ def plain(text: str, length_max: int) -> str:
     return _SPACES.sub(" ", seen).strip()[:length_max]
 
 
+def _shown(names: Sequence[str], values: Sequence[str], crossing: Crossing) -> dict[str, str]:
+    """Return what is said of the group and its event, masked; a name as the event writes it."""
+    behind = dict(zip(_WHO, crossing.who[1:], strict=False))
+    known = {**dict.fromkeys(_WHO, ""), **behind, **dict(zip(names, values, strict=False))}
+    user = behind.get("user", "")
+    if user and carry_identity(user) == known["user"]:
+        known["user"] = user
+    return {name: mask_text(value) for name, value in known.items()}
+
+
 def _summary(plan: Plan, group: str, known: Mapping[str, str], crossing: Crossing) -> str:
     """Fill the rule's own template, or the one of its type; what is not known is left out."""
-    _, user, action, resource, ip_address, session_id = crossing.who
     words: dict[str, str] = {
-        "user": user,
-        "action": action,
-        "resource": resource,
-        "ip_address": ip_address,
-        "session_id": session_id,
         **known,
         "group": group,
         "title": plan.title,

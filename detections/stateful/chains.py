@@ -103,3 +103,15 @@ def _signal(
     entry = (0, start_ms, max(0, crossing.recorded_ms), feed.slot, value, who)
     group = tuple(known[name] for name in feed.group)
     return Signal(feed.rule, feed.version, alert.tenant, group, "", CHAINED, [entry])
+
+
+def made_of(plan: Plan, ruleset: RuleSet) -> frozenset[str]:
+    """Return a plan's rule and the correlations that feed it, however deep; none is a circle."""
+    found, waiting = {plan.rule_id}, [plan]
+    while waiting:
+        plan = waiting.pop()
+        if isinstance(plan, CorrelationPlan):
+            fed_by = {rule for rule in plan.rules if isinstance(rule, str)} - found
+            found |= fed_by
+            waiting += [other for other in ruleset.correlations if other.rule_id in fed_by]
+    return frozenset(found)

@@ -7,22 +7,27 @@ group, late ones, and repeats within a step of time that a behaviour looks at on
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from itertools import count, islice, product
+from itertools import count
 from typing import Any, Final, NamedTuple
+from weakref import proxy
 
 from detections.rule import Derived, Fields, Finding
 from detections.sigma.ruleset import BehaviourPlan, CorrelationPlan, Getter, RuleSet
 from detections.sigma.view import Read
-from detections.stateful.alerts import Plan
-from detections.stateful.chains import RISK
+from detections.stateful.alerts import DEFAULT_TENANT, Plan
+from detections.stateful.chains import RISK, made_of
 from detections.stateful.keeper import group_names
 from detections.stateful.memory import Terms
 from detections.stateful.novelty import DAY_MS
 from detections.stateful.plans import refuse
 from detections.stateful.reading import (
+    Carry,
     PlainRead,
     ValueRead,
-    bounded,
+    carry_exact,
+    carry_of,
+    carrying,
+    groups_of,
     nothing_read,
     plain_read,
     read_countries,
@@ -33,7 +38,6 @@ from detections.stateful.silence import MINUTE_MS
 from detections.stateful.travel import STEP_MS
 from schemas.signal import TEXT_MAX, Entry, Signal, Value
 
-GROUPS_MAX: Final = 16  # of one event and rule: fields that are lists make several
 SENT_MAX: Final = 100_000  # remembered so as not to repeat them
 PLACES_MAX: Final = 4_096  # tenants times partitions, remembered from run to run
 LATEST_MAX: Final = 1_024  # of `SENT_MAX`, those of one plan that are found faster
@@ -85,6 +89,7 @@ class _Feed(NamedTuple):
     values: ValueRead
     step: _Step | None
     plain: PlainRead | None = None  # where all are texts
+    carry: tuple[Carry, ...] = ()  # of the group and of what is counted
 
 
 class Extractor:
@@ -99,14 +104,15 @@ class Extractor:
         plans: tuple[Plan, ...] = (*ruleset.correlations, *ruleset.behaviours)
         self._plans: Final = [plan for plan in plans if not refuse(plan, ruleset)]
         self._feeds: Final[dict[int, list[_Feed]]] = {}
+        self._special: Final[dict[int, list[tuple[_Feed, CorrelationPlan]]]] = {}
         self._risks: Final[list[tuple[int, tuple[Callable[..., Sequence[str]], ...]]]] = []
         for number, plan in enumerate(self._plans):
             if isinstance(plan, BehaviourPlan):
                 self._feed_behaviour(number, plan, ruleset)
             else:
                 self._feed_correlation(number, plan, ruleset)
-        self.fed: Final = frozenset(self._feeds)
-        self._made_of: Final = {plan.rule_id: _made_of(plan, ruleset) for plan in self._plans}
+        self.fed: Final = frozenset((*self._feeds, *self._special))
+        self._made_of: Final = {plan.rule_id: made_of(plan, ruleset) for plan in self._plans}
         self.tally: Final[Counter[str]] = Counter()
         self._groups: dict[tuple[int, int, tuple[str, ...]], list[Entry]] = {}
         self._sent: dict[tuple[Any, ...], int] = {}
@@ -116,6 +122,12 @@ class Extractor:
             hit: [self._to_take(feed) for feed in feeds] for hit, feeds in self._feeds.items()
         }
         self._bundles: dict[tuple[int, ...], list[_Take]] = {}
+        self._no_special: Final = self._special.keys().isdisjoint
+        self._no_special_unfound: Final = {
+            hit
+            for hit, pairs in self._special.items()
+            if not all(plan.needs_finding for _, plan in pairs)
+        }.isdisjoint
 
     def take(
         self,
@@ -128,12 +140,14 @@ class Extractor:
         """Take what one event's hits, and its findings' risk, tell. Total for any event."""
         tenant, incarnation, partition, _, occurred_ms, recorded_ms, _, only = origin
         lag_ms = recorded_ms - occurred_ms
+        if not (self._no_special if findings else self._no_special_unfound)(hits):
+            self._take_special(hits, findings, fields, derived, origin)
         if lag_ms > self._grace_ms or -lag_ms > self._future_ms:
             self.tally["late" if lag_ms > 0 else "future"] += 1
             return
         place = self._places.get((tenant, incarnation, partition))
         if place is None:
-            place = self._places[tenant, incarnation, partition] = next(self._numbers)
+            place = self._place((tenant, incarnation, partition))
         if only:
             for hit in hits:
                 for feed in self._feeds.get(hit, ()):
@@ -162,6 +176,37 @@ class Extractor:
             self._sent.clear()
         return signals
 
+    def _place(self, where: tuple[str, str, int]) -> int:
+        if where not in self._places:
+            self._places[where] = next(self._numbers)
+        return self._places[where]
+
+    def _take_special(
+        self,
+        hits: Sequence[int],
+        findings: Sequence[Finding],
+        fields: Fields,
+        derived: Derived,
+        origin: Origin,
+    ) -> None:
+        """Take what plans ask for that count by the broker's time, findings, or over tenants."""
+        lag_ms = origin.recorded_ms - origin.occurred_ms
+        is_off = lag_ms > self._grace_ms or -lag_ms > self._future_ms
+        for feed, plan in [pair for hit in hits for pair in self._special.get(hit, ())]:
+            if (origin.only and not self._concerns(feed.number, origin.only)) or (
+                plan.needs_finding and not findings
+            ):
+                continue
+            seen = origin
+            if plan.is_by_recorded:
+                seen = seen._replace(occurred_ms=origin.recorded_ms)
+            elif is_off:
+                continue
+            if plan.spans_tenants and not origin.only:  # a canary stays by itself
+                seen = seen._replace(tenant=DEFAULT_TENANT)
+            place = self._place((seen.tenant, seen.incarnation, seen.partition))
+            self._take(feed, fields, derived, seen, place)
+
     def _bundle(self, hits: tuple[int, ...]) -> list[_Take]:
         if len(self._bundles) >= BUNDLES_MAX:
             self._bundles.clear()
@@ -173,27 +218,33 @@ class Extractor:
         for slot, rule in enumerate(plan.rules):
             if isinstance(rule, str):
                 continue  # fed in stage 2
-            group = tuple(ruleset.getter(rule, plan.field_in(rule, name)) for name in plan.group_by)
-            getters = [ruleset.getter(rule, plan.field_in(rule, name)) for name in plan.fields]
-            values = read_values(plan, getters)
+            names = [plan.field_in(rule, name) for name in plan.group_by]
+            counted = [plan.field_in(rule, name) for name in plan.fields]
+            carry = tuple(map(carry_of, [*plan.group_by, *plan.fields], [*names, *counted]))
+            getters = [ruleset.getter(rule, name) for name in (*names, *counted)]
+            group = tuple(map(carrying, getters[: len(names)], carry))
+            values = read_values(plan, getters[len(names) :], carry[len(names) :])
             plain = None
             if not plan.fields or plan.type == "value_count":
-                names = [plan.field_in(rule, name) for name in plan.group_by]
-                counted = [plan.field_in(rule, name) for name in plan.fields]
                 plain = plain_read(ruleset, rule, names, counted)
-            feed = _Feed(number, slot, group, values, None, plain)
-            self._feeds.setdefault(rule, []).append(feed)
+            feed = _Feed(number, slot, group, values, None, plain, carry)
+            if plan.is_special:
+                self._special.setdefault(rule, []).append((feed, plan))
+            else:
+                self._feeds.setdefault(rule, []).append(feed)
 
     def _feed_behaviour(self, number: int, plan: BehaviourPlan, ruleset: RuleSet) -> None:
         names = group_names(plan)
-        group = tuple(ruleset.getter(plan.selection, name) for name in names)
+        name, is_plain = plan.parameters.get("value"), True
+        carry = tuple(map(carry_of, [*names, *([name] if name else [])]))
+        getters = [ruleset.getter(plan.selection, name) for name in names]
+        group = tuple(map(carrying, getters, carry))
         if plan.type == RISK:
             self._risks.append((number, group))
             return
         values: ValueRead = nothing_read
-        name, is_plain = plan.parameters.get("value"), True
         if name:
-            values = read_texts([ruleset.getter(plan.selection, name)])
+            values = read_texts([carrying(ruleset.getter(plan.selection, name), carry[-1])])
         if plan.type == "impossible_travel":
             networks = ruleset.getter(plan.selection, _NETWORK)
             values = read_countries(values, networks, plan.parameters)
@@ -201,18 +252,21 @@ class Extractor:
         plain = None
         if is_plain:
             plain = plain_read(ruleset, plan.selection, names, [name] if name else [])
-        feed = _Feed(number, 0, group, values, _STEPS.get(plan.type), plain)
+        feed = _Feed(number, 0, group, values, _STEPS.get(plan.type), plain, carry)
         self._feeds.setdefault(plan.selection, []).append(feed)
 
     def _to_take(self, feed: _Feed) -> _Take:
         """Return what `_take` does for a feed, without detours where all values are texts."""
-        take_any = partial(self._take, feed)
+        me = proxy(self)  # what is kept in here must not keep us: nobody may look for circles
+        take_any = partial(Extractor._take, me, feed)
         if feed.plain is None:
             return take_any
         number, slot, step = feed.number, feed.slot, feed.step
         read, read_more, read_value = feed.plain
+        carry, carry_more, *_ = (*feed.carry, carry_exact)
+        carry_value = feed.carry[-1]
         span_ms, is_by_occurred = step or _Step(0)
-        groups, tally, was_sent = self._groups, self.tally, self._was_sent
+        groups, tally, was_sent = self._groups, self.tally, partial(Extractor._was_sent, me)
 
         is_long = read_more is not None or read_value is not None
         latest: dict[object, tuple[int, int, int]] = {}  # as `sent`, with a shorter key
@@ -225,11 +279,11 @@ class Extractor:
             if not is_plain or len(text) + len(more) + len(value) > TEXT_MAX:
                 return take_any(fields, derived, origin, place)
             _, _, _, offset, occurred_ms, recorded_ms, who, _ = origin
-            values = (text, more) if read_more else (text,)
-            value = value if read_value else None
+            values = (carry(text), carry_more(more)) if read_more else (carry(text),)
+            short = (text, more, value) if is_long else text
+            value = carry_value(value) if read_value else None
             if span_ms:
                 moment = (occurred_ms if is_by_occurred else recorded_ms) // span_ms
-                short = (text, more, value) if is_long else text
                 last = latest.get(short)
                 if last and last[0] == moment and last[1] == place and last[2] < offset:
                     tally["repeat"] += 1
@@ -275,7 +329,7 @@ class Extractor:
         values = feed.values(fields, derived)
         if not values:
             return
-        for group in _groups_of(feed.group, fields, derived):
+        for group in groups_of(feed.group, fields, derived):
             for value in values:
                 if feed.step is not None:
                     told = (feed.number, place, group, value, feed.step.of(origin))
@@ -294,7 +348,7 @@ class Extractor:
         for number, getters in self._risks:
             if origin.only and not self._concerns(number, origin.only):
                 continue
-            for group in _groups_of(getters, fields, derived):
+            for group in groups_of(getters, fields, derived):
                 for finding in findings:
                     if finding.risk > 0:
                         value: Value = [finding.risk, finding.rule_id]
@@ -331,18 +385,6 @@ _STEPS: Final[Mapping[str, _Step]] = {
 }
 
 
-def _made_of(plan: Plan, ruleset: RuleSet) -> frozenset[str]:
-    """Return a plan's rule and the correlations that feed it, however deep; none is a circle."""
-    found, waiting = {plan.rule_id}, [plan]
-    while waiting:
-        plan = waiting.pop()
-        if isinstance(plan, CorrelationPlan):
-            fed_by = {rule for rule in plan.rules if isinstance(rule, str)} - found
-            found |= fed_by
-            waiting += [other for other in ruleset.correlations if other.rule_id in fed_by]
-    return frozenset(found)
-
-
 def _cut(entries: list[Entry]) -> list[list[Entry]]:
     """Cut entries into parts that a message may hold, never between those of one event."""
     parts: list[list[Entry]] = [[]]
@@ -352,22 +394,3 @@ def _cut(entries: list[Entry]) -> list[list[Entry]]:
             parts.append([])
         parts[-1].append(entry)
     return parts
-
-
-def _groups_of(
-    getters: Sequence[Callable[..., Sequence[str]]], fields: Fields, derived: Derived
-) -> Sequence[tuple[str, ...]]:
-    """Return the groups of an event: none if a value is missing, several if one is a list."""
-    found: list[tuple[str, ...]] = []
-    is_single = True
-    for get in getters:
-        texts = get(fields, derived)
-        if not texts or (len(texts) == 1 and not texts[0]):
-            return ()
-        if len(texts) > 1:
-            is_single = False
-        found.append(tuple(texts))
-    if is_single:
-        return (tuple([bounded(texts[0]) for texts in found]),)
-    distinct = [tuple(dict.fromkeys(bounded(text) for text in texts if text)) for texts in found]
-    return list(islice(product(*distinct), GROUPS_MAX))

@@ -25,7 +25,6 @@ from schemas.errors import Misconfigured
 from schemas.signal import CHAINED, Signal, StateKey
 
 INCARNATION_SHOWN: Final = 8  # characters that tell two lives of a topic apart
-ALERTS_MAX: Final = 100  # of one call; a machine that crosses more has a fault
 
 
 class Applied(NamedTuple):
@@ -176,7 +175,7 @@ class Keeper:
         if memory.alerted:
             self._forget_alerted(machine, memory)
         if memory.crossings:
-            crossings = memory.crossings[:ALERTS_MAX]
+            crossings = memory.crossings  # all: no more than a few for each of its entries
             alerts = tuple(to_alert(plan, names, tenant, group, each) for each in crossings)
             signals = self._chains.signals(plan, tenant, group, alerts, crossings)
             if isinstance(plan, CorrelationPlan) and plan.is_silent:

@@ -6,11 +6,15 @@ so that stage 1 need not send the others.
 
 from typing import Final
 
+import orjson
+
 from detections.stateful.memory import Body, Crossing, Memory
 from detections.stateful.release import Item
 
 DAY_MS: Final = 86_400_000
 VALUES_MAX: Final = 1_000  # of a group; the one not seen for longest goes, and is new again
+VALUES_BYTES_MAX: Final = 400_000  # likewise: a state has an end, and long texts are cheap to make
+VALUES_UNWEIGHED_MAX: Final = 200  # texts that are within that whatever they are
 
 _FIRST, _LAST, _VALUES = range(3)
 
@@ -51,9 +55,8 @@ class FirstSeen:
         values: dict[str, int] = known[_VALUES]
         seen = values.get(item.value)
         values[item.value] = day if seen is None else max(seen, day)
-        if len(values) > VALUES_MAX:
-            memory.thinned += 1
-            del values[min(values, key=lambda value: (values[value], value))]
+        if seen is None:
+            _thin(memory, values)
         is_new = seen is None or day - seen > self._expiry_days
         if is_new and day - known[_FIRST] >= self._learning_days:
             words = (("value", item.value), ("known", str(len(values) - 1)))
@@ -69,6 +72,22 @@ class FirstSeen:
     def last_ms(self, known: Body) -> int | None:
         """Return the end of the last day."""
         return None if known[_LAST] is None else (known[_LAST] + 1) * DAY_MS
+
+
+def _thin(memory: Memory, values: dict[str, int]) -> None:
+    """Forget the values not seen for longest when there are too many, or too much of them."""
+    surplus = 0
+    if len(values) > VALUES_UNWEIGHED_MAX:
+        surplus = sum(map(_size, values)) - VALUES_BYTES_MAX
+    while len(values) > VALUES_MAX or surplus > 0:
+        oldest = min(values, key=lambda value: (values[value], value))
+        surplus -= _size(oldest)
+        memory.thinned += 1
+        del values[oldest]
+
+
+def _size(value: str) -> int:
+    return len(orjson.dumps(value))  # as the state has it: a control character takes six bytes
 
 
 class Dormant:

@@ -6,12 +6,14 @@ watermark has passed an entry, and then see all entries sorted by (recorded, par
 """
 
 from bisect import insort
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, Protocol
 
 from detections.stateful.memory import Body, Memory
 from schemas.signal import Entry
 
 PENDING_MAX: Final = 1_000  # of a group; the oldest are released unsure when there are more
+PENDING_CHARS_MAX: Final = 80_000  # of their texts; 480 kB at most as JSON has them
 
 
 class Item(NamedTuple):
@@ -87,12 +89,13 @@ class Release:
     def advance(self, memory: Memory) -> None:
         """Release what is sure."""
         pending, known = memory.body
-        count = 0
+        count, chars = 0, sum(map(_chars, pending))
         for waiting in pending:
             if waiting[0] >= memory.watermark_ms:
-                if len(pending) - count <= PENDING_MAX:
+                if len(pending) - count <= PENDING_MAX and chars <= PENDING_CHARS_MAX:
                     break
                 memory.thinned += 1
+            chars -= _chars(waiting)
             self._fold.take(memory, known, Item(*waiting))
             count += 1
         del pending[:count]
@@ -111,3 +114,7 @@ class Release:
             last: int = body[0][-1][0]
             return last
         return self._fold.last_ms(body[1])
+
+
+def _chars(waiting: Sequence[Any]) -> int:
+    return len(waiting[3]) + sum(map(len, waiting[5]))

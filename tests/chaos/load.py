@@ -20,12 +20,13 @@ HOSTILE_EVERY = 60  # every so many messages one is no event
 
 
 def event(run: str, number: int) -> dict[str, Any]:
-    """Return the event of that number: deterministic, unique, some of them alarming."""
+    """Return the event of that number, as of now: unique, some of them alarming."""
     is_alarming = number % ALERT_EVERY == 0
     outcome = "failure" if is_alarming else "success"
     return {
         "event_id": f"{run}-{number}",
-        "timestamp": time.strftime("%Y-%m-%dT12:%M:%SZ", time.gmtime()),
+        # of now: rules with a memory leave out what is older than their grace
+        "timestamp": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "user": "admin@company.com" if is_alarming else f"user{number % USERS}@company.com",
         "role": "admin" if is_alarming else "agent",
         "action": f"authentication.login.{outcome}",

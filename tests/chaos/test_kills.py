@@ -84,6 +84,7 @@ def test_every_acknowledged_event_is_stored_once_whatever_is_killed(tmp_path: Pa
         assert_exactly_once(acked, stored)
         assert settled["received"] == settled["stored"] == len(stored)
         assert_alerts_once(stack, stored)
+        assert_rules_with_a_memory_spoke(stack)
 
 
 def settle(stack: Stack) -> dict[str, Any]:
@@ -131,3 +132,15 @@ def assert_alerts_once(stack: Stack, stored: list[dict[str, Any]]) -> None:
 
     wait("every alert", lambda: len(ids()) >= len(alarming), 30, tell=stack.tail)
     assert sorted(ids()) == sorted(alarming)
+
+
+def assert_rules_with_a_memory_spoke(stack: Stack) -> None:
+    """The administrator's failures are many within minutes: stage 2 says so, each time once."""
+
+    def ids() -> list[str]:
+        alerts = stack.json("alerts", "--rule", "brute-force", "--limit", "10000")
+        return [alert["alert_id"] for alert in alerts]
+
+    wait("an alert of a rule with a memory", lambda: bool(ids()), 60, tell=stack.tail)
+    found = ids()
+    assert len(found) == len(set(found))

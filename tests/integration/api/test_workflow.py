@@ -223,6 +223,22 @@ async def test_another_tenant_neither_sees_nor_changes(desk: Desk, store: Store)
     assert desk.published == []
 
 
+async def test_alert_is_found_by_how_its_id_begins_if_that_is_enough(
+    desk: Desk, store: Store
+) -> None:
+    one = put(store, tenant="begun", alert_id="abcdef01" + "0" * 24)
+    put(store, tenant="begun", alert_id="abcdef02" + "0" * 24)
+    async with desk.client("begun") as client:
+        found = (await client.get("/v1/alerts/abcdef01")).json()
+        assert found["alert"]["alert_id"] == one
+        changed = await client.post("/v1/alerts/abcdef01/changes", json={"by": "x", "note": "y"})
+        assert changed.json()["alert_id"] == one
+        several = await client.get("/v1/alerts/abcdef")
+        assert several.status_code == 400
+        assert "several" in several.text
+        assert (await client.get("/v1/alerts/abcde")).status_code == 404
+
+
 async def test_stats_count_rules_and_tell_how_long_people_took(desk: Desk, store: Store) -> None:
     put(store, tenant="counted", rule_id="noisy", recorded="2025-10-12T20:13:00.000Z")
     two = put(store, tenant="counted", rule_id="noisy", recorded="2025-10-12T20:13:20.000Z")
@@ -234,6 +250,7 @@ async def test_stats_count_rules_and_tell_how_long_people_took(desk: Desk, store
     (rule,) = stats["rules"]
     assert (rule["rule_id"], rule["alerts"], rule["suppressed"]) == ("noisy", 3, 1)
     assert rule["worst"] == "critical"
+    assert rule["title"]
     by_status = {row["status"]: row for row in stats["statuses"]}
     assert (by_status["open"]["groups"], by_status["open"]["closed_s"]) == (1, None)
     assert by_status["resolved"]["groups"] == 1

@@ -111,6 +111,24 @@ def test_a_command_changes_what_it_says_and_who_did_it(
     assert "status: resolved (was open)" in said
 
 
+def test_stats_name_the_rule_by_its_title(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {"rule_id": "5f0c2e52", "title": "Login at night", "alerts": 3, "groups": 1}
+    row |= {"suppressed": 0, "historical": 0, "worst": "high"}
+    monkeypatch.setattr(client, "get", lambda *_: {"rules": [row], "statuses": []})
+    code, said = run("stats")
+    assert code == 0, said
+    assert "Login at night" in said
+
+
+def test_place_of_an_alert_on_alerts_is_that_of_an_event_if_it_has_one(client: Client) -> None:
+    inner = "ab" * 16
+    for event_ids, at in (([inner, "e-1"], "e-1"), ([inner], inner)):
+        client.pages = lambda *_, ids=event_ids: [{**ROW, "event_ids": ids}]  # type: ignore[method-assign]
+        code, said = run()
+        assert code == 0, said
+        assert at in said
+
+
 def test_a_change_that_left_no_audit_event_says_so(client: Client) -> None:
     client.is_audited = False
     _, said = run("ack", ID, "--by", "ann")

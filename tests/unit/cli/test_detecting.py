@@ -1,11 +1,23 @@
 """Rules change while they are at work; what is broken is refused, and what was goes on."""
 
-from collections.abc import Callable
+import gc
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+from weakref import ref
 
 import pytest
 
-from cli.detecting import REFUSED_RULE, Detecting, RuleWatch, refusal_alert
+from cli.detecting import (
+    REFUSED_RULE,
+    Detecting,
+    RuleWatch,
+    compile_rules,
+    refusal_alert,
+    stateful_terms,
+)
+from cli.rule_folder import shipped
 from runtime.settings import PipelineSettings
 from schemas.errors import Misconfigured
 
@@ -61,6 +73,55 @@ def test_change_is_taken_over_with_another_version(watch: RuleWatch, tmp_path: P
     assert fresh.version != before
     assert watch.current is fresh
     assert watch.reloads_total == 1
+
+
+@pytest.fixture
+def unfrozen() -> Iterator[None]:
+    gc.collect()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("unfrozen")
+def test_rules_that_are_replaced_go_without_the_collector(watch: RuleWatch, tmp_path: Path) -> None:
+    """They are frozen: what the collector alone could free would stay for good."""
+    old = watch.current
+    parts: list[ref[Any]] = [
+        ref(old.ruleset),
+        ref(old.detector),
+        ref(old.extractor),
+        ref(old.keeper),
+    ]
+    parts += [ref(route.index) for route in old.detector.router.routes()]
+    gc.disable()
+    try:
+        (tmp_path / "two.yml").write_text(rule(2))
+        assert settle(watch) is not None
+        del old
+        assert [part() for part in parts if part() is not None] == []
+    finally:
+        gc.enable()
+
+
+@pytest.mark.usefixtures("unfrozen")
+def test_rules_at_work_are_not_looked_through_again(watch: RuleWatch, tmp_path: Path) -> None:
+    (tmp_path / "two.yml").write_text(rule(2))
+    fresh = settle(watch)
+    assert fresh is not None
+    looked_through = {id(thing) for thing in gc.get_objects()}
+    assert id(fresh.detector.router) not in looked_through
+    assert not looked_through & {id(tree) for tree in fresh.ruleset.rules}
+
+
+def test_compiling_rules_leaves_nothing_for_the_collector() -> None:
+    compile_rules(shipped(), stateful_terms(PipelineSettings()))  # what is cached is there then
+    gc.collect()
+    gc.disable()
+    try:
+        made = compile_rules(shipped(), stateful_terms(PipelineSettings()))
+        assert gc.collect() < len(made.ruleset.rules)
+    finally:
+        gc.enable()
 
 
 def test_folder_that_still_changes_is_waited_for(watch: RuleWatch, tmp_path: Path) -> None:
@@ -127,6 +188,40 @@ def test_folder_that_goes_away_leaves_its_rules_at_work(watch: RuleWatch, tmp_pa
     assert watch.refused_total == 1
 
 
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        pytest.param(lambda path: path.symlink_to(path), id="a link to itself"),
+        pytest.param(os.mkfifo, id="a FIFO"),
+    ],
+)
+@pytest.mark.timeout(20)
+def test_what_is_no_file_is_refused_until_it_is_gone(
+    watch: RuleWatch, tmp_path: Path, spoil: Callable[[Path], object]
+) -> None:
+    before, odd = watch.current, tmp_path / "odd.yml"
+    spoil(odd)
+    assert settle(watch) is None
+    assert watch.current is before
+    assert any("odd.yml" in refusal for refusal in watch.refused)
+    assert settle(watch) is None
+    assert watch.refused_total == 1
+    odd.unlink()
+    assert settle(watch) is not None
+    assert watch.refused == ()
+
+
+def test_link_to_itself_is_a_wrong_setting_at_the_start(tmp_path: Path) -> None:
+    (tmp_path / "loop.yml").symlink_to(tmp_path / "loop.yml")
+    with pytest.raises(Misconfigured, match="loop"):
+        RuleWatch([tmp_path], PipelineSettings())
+
+
+def test_file_whose_rights_change_is_looked_at_again(watch: RuleWatch, tmp_path: Path) -> None:
+    (tmp_path / "one.yml").chmod(0o600)
+    assert settle(watch) is not None
+
+
 def test_folder_that_is_not_there_is_a_wrong_setting(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="nowhere"):
         RuleWatch([tmp_path / "nowhere"], PipelineSettings())
@@ -147,3 +242,9 @@ def test_alert_on_refused_rules_is_the_same_for_the_same_ones() -> None:
     assert "and 45 more" in alert.summary
     assert alert.alert_id == refusal_alert(refusals, "2026-02-01T00:00:00.000Z").alert_id
     assert alert.alert_id != refusal_alert(refusals[1:], "2026-01-01T00:00:00.000Z").alert_id
+
+
+def test_alert_on_refused_rules_names_the_folder_to_look_at(tmp_path: Path) -> None:
+    folder = tmp_path / "my rules"
+    alert = refusal_alert(["r.yml:1: r: wrong"], "2026-01-01T00:00:00.000Z", [folder])
+    assert alert.runbook.startswith(f"audit rules lint --dir '{folder}'\n")

@@ -17,6 +17,7 @@ from cli.rule_folder import read_folder
 from console.scan import MEMBERS
 from detections.rule_lint import SEARCH_OPTIONS
 from detections.sigma.load import load_rules
+from detections.sigma.vocabulary import PLACEHOLDERS
 
 
 def run(*args: str, **kwargs: Any) -> Result:
@@ -27,7 +28,16 @@ def run(*args: str, **kwargs: Any) -> Result:
 def folder(tmp_path: Path) -> Path:
     made = run("new", "login-at-night", "--in", str(tmp_path))
     assert made.exit_code == 0, made.output
+    finish(tmp_path / "login_at_night.yml")
     return tmp_path
+
+
+def finish(path: Path) -> None:
+    """Write what `rules new` leaves to the author."""
+    text = path.read_text()
+    for mark in PLACEHOLDERS:
+        text = text.replace(mark, "Written.")
+    path.write_text(text)
 
 
 def test_lint_knows_the_options_of_search() -> None:
@@ -38,13 +48,16 @@ def test_lint_knows_the_options_of_search() -> None:
 
 def test_list_shows_rules_of_a_technique() -> None:
     listed = json.loads(run("list", "--tag", "t1110.003", "--json").stdout)
-    assert [rule["rule"] for rule in listed["rules"]] == ["password-spray"]
+    found = {rule["rule"] for rule in listed["rules"]}
+    assert "password-spray" in found
+    assert all("T1110.003" in rule["techniques"] for rule in listed["rules"])
     assert "password-spray" in run("list").stdout
 
 
 @pytest.mark.parametrize("kind", ["event", "correlation", "behaviour"])
 def test_new_rule_passes_its_tests_and_lint(tmp_path: Path, kind: str) -> None:
     assert run("new", "my-own", "--kind", kind, "--in", str(tmp_path)).exit_code == 0
+    finish(tmp_path / "my_own.yml")
     tested = run("test", str(tmp_path))
     assert tested.exit_code == 0, tested.output
     assert tested.stdout.startswith("1 rules")
@@ -79,6 +92,7 @@ def test_refused_rule_fails_with_file_and_line(folder: Path) -> None:
     tested = run("test", str(folder))
     assert tested.exit_code == 1
     assert f"{path}:" in tested.stdout
+    assert "No rule is there" not in tested.output
 
 
 def test_lint_finds_a_field_that_no_event_has(folder: Path) -> None:
@@ -87,7 +101,72 @@ def test_lint_finds_a_field_that_no_event_has(folder: Path) -> None:
     linted = run("lint", str(folder), "--json")
     assert linted.exit_code == 1
     said = [issue["said"] for issue in json.loads(linted.stdout)["issues"]]
-    assert said == ["events have no field 'detail.method'"]
+    assert said == ["events have no field 'detail.method'; did you mean 'details.method'?"]
+
+
+def test_new_rule_is_refused_live_until_it_is_written(tmp_path: Path) -> None:
+    assert run("new", "my-own", "--in", str(tmp_path)).exit_code == 0
+    text = (tmp_path / "my_own.yml").read_text()
+    assert all(mark in text for mark in PLACEHOLDERS)
+    assert run("test", str(tmp_path)).exit_code == 0  # it may be tried
+    linted = run("lint", str(tmp_path))
+    assert linted.exit_code == 1
+    assert "Say why somebody should care." in " ".join(linted.stdout.split())
+    listed = run("list", "--dir", str(tmp_path))
+    assert "my-own" not in listed.stdout
+    assert "my_own.yml:5: my-own: write it first" in listed.stderr
+    finish(tmp_path / "my_own.yml")
+    assert "my-own" in run("list", "--dir", str(tmp_path)).stdout
+
+
+FOREIGN = """
+title: Trail Stopped
+id: 4db60cc0-36fb-42b7-9b58-a5b53019fb74
+status: test
+description: Somebody stops a trail.
+logsource: {product: aws, service: cloudtrail}
+detection: {selection: {eventName: StopLogging}, condition: selection}
+level: medium
+"""
+
+
+def test_rules_of_others_need_neither_our_words_nor_our_tests(tmp_path: Path) -> None:
+    (tmp_path / "theirs.yml").write_text(FOREIGN)
+    linted = run("lint", str(tmp_path), "--json")
+    grades = [issue["grade"] for issue in json.loads(linted.stdout)["issues"]]
+    assert "error" not in grades, linted.stdout
+    tested = run("test", str(tmp_path))
+    assert tested.exit_code == 0, tested.output
+    assert "1 rule of others has no tests" in tested.stdout
+
+
+def test_lint_warns_of_a_log_that_nobody_sends(tmp_path: Path) -> None:
+    (tmp_path / "theirs.yml").write_text(FOREIGN.replace("aws", "windows"))
+    issues = json.loads(run("lint", str(tmp_path), "--json").stdout)["issues"]
+    assert ("warning", True) in [(i["grade"], "'windows' comes here" in i["said"]) for i in issues]
+
+
+def test_lint_reports_an_unknown_modifier(folder: Path) -> None:
+    path = folder / "login_at_night.yml"
+    path.write_text(path.read_text().replace("details.method:", "details.method|is:"))
+    linted = run("lint", str(folder), "--json")
+    said = [issue["said"] for issue in json.loads(linted.stdout)["issues"]]
+    assert len(said) == 1, linted.output
+    assert "is" in said[0]
+    assert linted.exit_code == 1
+
+
+def test_explain_and_a_failed_test_tell_the_category_that_keeps_a_rule_away(folder: Path) -> None:
+    path = folder / "login_at_night.yml"
+    path.write_text(path.read_text().replace("category: authentication", "category: security"))
+    event = {"user": "jane", "action": "authentication.login.success"}
+    asked = ("explain", "-", "--dir", str(folder), "--rule", "login-at-night")
+    told = run(*asked, input=json.dumps(event))
+    assert "- category: security   has authentication" in told.stdout, told.output
+    tested = run("test", str(folder))
+    assert tested.exit_code == 1
+    text = " ".join(tested.stdout.split())
+    assert "it does not match: its category is security, the event's authentication" in text
 
 
 def test_lint_finds_an_option_that_search_has_not(folder: Path) -> None:
@@ -127,6 +206,33 @@ def test_explain_refuses_what_is_no_event(text: str) -> None:
     assert told.exception is None or isinstance(told.exception, SystemExit)
 
 
+def test_rule_that_is_not_found_may_lie_in_a_folder(folder: Path) -> None:
+    event = json.dumps({"user": "jane", "action": "authentication.login.success"})
+    told = run("explain", "-", "--rule", "login-at-night", input=event)
+    assert told.exit_code == 2
+    text = " ".join(told.output.split())
+    assert "give --dir FOLDER or AUDIT_RULES_DIRS" in text
+    found = run("explain", "-", "--rule", "login-at-night", "--dir", str(folder), input=event)
+    assert found.exit_code == 0, found.output
+
+
+def test_rule_that_is_refused_is_not_called_unknown(folder: Path) -> None:
+    path = folder / "login_at_night.yml"
+    path.write_text(path.read_text().replace("role: service", "rol: service"))
+    told = run("explain", "-", "--rule", "login-at-night", "--dir", str(folder), input="{}")
+    text = " ".join(told.output.split())
+    assert "is refused" in text
+    assert "did you mean 'role'" in text
+
+
+def test_exception_finds_its_rule_in_the_folder_that_it_goes_into(folder: Path) -> None:
+    where = ("--where", "user: svc-x", "--in", str(folder))
+    for dirs in ((), ("--dir", str(folder))):
+        made = run("except", "login-at-night", *where, *EXCEPT, *dirs)
+        assert made.exit_code == 0, made.output
+    assert len(read_folder(folder).exceptions) == 2
+
+
 EXCEPT = ("--owner", "ops", "--reason", "nightly archive", "--until", "30d")
 
 
@@ -149,6 +255,7 @@ def test_exception_hides_what_it_names(tmp_path: Path) -> None:
     [
         pytest.param(("--where", "user svc"), id="no mapping"),
         pytest.param(("--where", "user|regexp: x"), id="no such modifier"),
+        pytest.param(("--where", "usr: x"), id="no such field"),
         pytest.param(("--where", "user: x", "--until", "2020-01-01"), id="over already"),
         pytest.param(("--where", "user: x", "--until", "9000d"), id="for ever"),
     ],
@@ -193,6 +300,21 @@ class History:
             zero = dict.fromkeys(("partition", "offset", "geo_asn"), 0)
             rows = [[{**zero, **known}.get(name, "") for name in MEMBERS]]
         return {"members": MEMBERS, "rows": rows, "has_more": False}
+
+
+def test_backtest_over_a_span_that_is_too_long_says_how_long_it_may_be() -> None:
+    told = run("backtest", "mass-export", "--since", "9000d")
+    assert told.exit_code == 2
+    assert "at most 3660d" in " ".join(told.output.split())
+    assert rules_backtest._span_ms("1000d") == 1000 * rules_backtest.DAY_MS
+
+
+def test_backtest_without_a_terminal_leaves_no_empty_line(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with rules_backtest._bar() as bar:
+        bar.add_task("backtest", total=1, said="")
+    assert capsys.readouterr() == ("", "")
 
 
 def test_backtest_narrows_windows_and_counts(monkeypatch: pytest.MonkeyPatch) -> None:

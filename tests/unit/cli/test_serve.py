@@ -58,6 +58,18 @@ def test_check_reads_the_file_and_the_environment_wins(tmp_path: Path) -> None:
     assert f"20  ({file})" in lines["AUDIT_SINK_AGE_MS_MAX"]
 
 
+@pytest.mark.parametrize("service", ["alerts", "store"])
+def test_check_reads_the_routes_file_as_the_service_would(service: str, tmp_path: Path) -> None:
+    file = tmp_path / "routes.yml"
+    file.write_text("targets: {chat: {url: 'json://host'}}\nroutes: [{name: a, to: nobody}]\n")
+    status, shown = check(service, {"AUDIT_ALERT_ROUTES": str(file)})
+    assert status == 2
+    assert "nobody" in shown
+    file.write_text("targets: {chat: {url: 'json://host'}}\nroutes: [{name: a, to: chat}]\n")
+    assert check(service, {"AUDIT_ALERT_ROUTES": str(file)})[0] == 0
+    assert check(service, {"AUDIT_ALERT_ROUTES": str(tmp_path / "none.yml")})[0] == 2
+
+
 def test_help_of_make_topics_tells_what_it_changes_in_topics_that_exist() -> None:
     shown = " ".join(CliRunner().invoke(main, ["serve", "--help"]).output.split())
     assert "give audit.records as many partitions as audit.events" in shown

@@ -15,6 +15,7 @@ import pytest
 import yaml
 from prometheus_client import CollectorRegistry
 
+from cli.reference import metrics
 from tests.unit.deploy.files import (
     DEPLOY,
     HEALTH_PORTS,
@@ -78,13 +79,13 @@ def _sources() -> Iterator[tuple[str, ast.Module]]:
 
 
 def _families() -> Iterator[tuple[str, str]]:
-    """Yield type and name of each family that a collector of ours makes when it is asked."""
+    """Yield type and name of each metric, or family of a collector, that has a plain name."""
     for _, tree in _sources():
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.args:
-                kind, is_family = node.func.id.lower(), node.func.id.endswith("MetricFamily")
-                if is_family and isinstance(node.args[0], ast.Constant):
-                    yield kind.removesuffix("metricfamily"), str(node.args[0].value)
+                kind = node.func.id.lower().removesuffix("metricfamily")
+                if kind in SUFFIXES and isinstance(node.args[0], ast.Constant):
+                    yield kind, str(node.args[0].value)
 
 
 def _metric_classes() -> Iterator[tuple[str, str]]:
@@ -103,6 +104,7 @@ def _metric_classes() -> Iterator[tuple[str, str]]:
 def exported() -> frozenset[str]:
     """Return the name of every series that the services make, by making their metrics."""
     found = {name + suffix for kind, name in _families() for suffix in SUFFIXES[kind]}
+    found.update(re.findall(r"^\| `(audit_\w+)`", metrics(), re.MULTILINE))
     for module, name in _metric_classes():
         registry = CollectorRegistry()
         kept = getattr(importlib.import_module(module), name)(registry)
@@ -117,6 +119,29 @@ def test_alert_looks_at_metrics_that_the_code_exports(rule: dict[str, Any]) -> N
     named = set(re.findall(r"\baudit_\w+", rule["expr"]))
     assert named or "up{" in rule["expr"] or "up ==" in rule["expr"]
     assert named <= exported()
+
+
+@pytest.mark.parametrize(
+    "metric",
+    [
+        "audit_stage2_shed_total",
+        "audit_stage2_entries_total",
+        "audit_stage2_malformed_total",
+        "audit_stage2_bugs_total",
+        "audit_alerts_attempts_total",
+        "audit_rules_refused",
+        "audit_pipeline_cut_total",
+        "audit_store_event_parts",
+    ],
+)
+def test_what_weakens_detection_is_told(metric: str) -> None:
+    assert any(metric in rule["expr"] for rule in RULES)
+
+
+def test_each_rule_is_played_through() -> None:
+    played = (DEPLOY / "prometheus" / "alerts_test.yml").read_text()
+    for rule in RULES:
+        assert f"alertname: {rule['alert']}\n" in played, rule["alert"]
 
 
 def test_alerts_are_accepted_by_promtool() -> None:

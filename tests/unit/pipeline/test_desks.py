@@ -88,16 +88,19 @@ class Worker:
         self.progress = Progress()
         self.agent = Correlator(cast(faust.App, self.app), self.desks, self.progress)
 
-    async def work(self, *offsets: int, partition: int = 0) -> bool:
-        """Apply a run with one failure of jane at each offset; tell whether it was done."""
+    def event(self, acked: list[bool], *offsets: int, partition: int = 0) -> Any:
+        """Return a run with one failure of jane at each offset, as it comes in now."""
         records = [Record(at, NOW_MS, *signal("jane", at)) for at in offsets]
-        run = Run("audit.signals", partition, offsets[0], records)
-        acked: list[bool] = []
-        event: Any = SimpleNamespace(
-            value=Parcel(run),
+        return SimpleNamespace(
+            value=Parcel(Run("audit.signals", partition, offsets[0], records)),
             message=SimpleNamespace(generation_id=self.app.consumer_generation_id),
             ack=lambda: acked.append(True),
         )
+
+    async def work(self, *offsets: int, partition: int = 0) -> bool:
+        """Apply such a run; tell whether it was done."""
+        acked: list[bool] = []
+        event = self.event(acked, *offsets, partition=partition)
         await self.agent._finish(event)
         assert event.value.is_delivered == bool(acked)
         return bool(acked)
@@ -148,6 +151,56 @@ async def test_fenced_owner_whose_partition_moved_leaves_quietly(broker: Broker)
     assert zombie.desks.books() == {}
     assert await owner.work(2)
     assert len(broker.alerts) == 1
+
+
+async def test_run_that_waited_while_its_partition_moved_takes_nothing_from_the_owner(
+    broker: Broker,
+) -> None:
+    old, owner = Worker(broker), Worker(broker)
+    acked: list[bool] = []
+    broker.gate.clear()
+    await old.agent._take(old.event(acked, 0))
+    waiting = asyncio.create_task(old.agent._take(old.event(acked, 1)))
+    await settled()
+    broker.gate.set()
+    old.app.consumer_generation_id = 2
+    await old.desks.leave(0)
+    assert await owner.work(0)
+    epochs = dict(broker.epochs)
+    await waiting
+    await settled()
+    assert broker.epochs == epochs, "the owner was fenced"
+    assert not acked[1:]
+    assert await owner.work(1, 2)
+
+
+async def test_run_that_begins_after_its_partition_moved_opens_no_desk(broker: Broker) -> None:
+    old = Worker(broker)
+    acked: list[bool] = []
+    await old.agent._take(old.event(acked, 0))
+    old.app.consumer_generation_id = 2  # the lane has not begun yet
+    await settled()
+    assert (broker.opened, acked) == (0, [])
+
+
+async def test_fenced_desk_is_not_opened_again_once_the_partition_moved(
+    broker: Broker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old, owner = Worker(broker), Worker(broker)
+    assert await old.work(0)
+    assert await owner.work(0, 1)
+    old.app.consumer_generation_id = 2
+    acked: list[bool] = []
+    event, leave = old.event(acked, 1), old.desks.leave
+
+    async def leave_late(partition: int) -> None:
+        await leave(partition)
+        old.app.consumer_generation_id = 3
+
+    monkeypatch.setattr(old.desks, "leave", leave_late)
+    await old.agent._finish(event)
+    assert (broker.opened, acked) == (2, [])
+    assert await owner.work(2)
 
 
 async def test_fenced_owner_that_hears_of_no_move_ends(

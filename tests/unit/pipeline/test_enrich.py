@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from pipeline.directory import Directory, Person
-from pipeline.enrich import Lookups
+from pipeline.enrich import Enricher, Lookups, Terms
 from pipeline.lookups import default_policy
 from pipeline.run import Run
 from tests.unit.pipeline.judging import (
@@ -24,7 +24,9 @@ from tests.unit.pipeline.judging import (
     [
         (-300_000, None),
         (-300_001, "future"),
-        (7 * DAY_MS, None),
+        (15 * 60_000, None),
+        (15 * 60_000 + 1, "delayed"),
+        (7 * DAY_MS, "delayed"),
         (7 * DAY_MS + 1, "late"),
     ],
 )
@@ -34,7 +36,15 @@ def test_time_that_is_far_off_is_flagged_never_changed(age_ms: int, flag: str | 
     raw = Raw(0, occurred_ms + age_ms, None, orjson.dumps(LOGIN))
     row = json.loads(stage(Run("audit.events", 2, 0, [raw])).records[0].value)
     assert row["occurred"] == "2025-10-11 14:23:15"
-    assert set(row["flags"]) & {"future", "late"} == ({flag} if flag else set())
+    assert set(row["flags"]) & {"future", "late", "delayed"} == ({flag} if flag else set())
+
+
+@pytest.mark.parametrize("age_ms", [-1, 0, 9 * DAY_MS])
+def test_detections_see_the_brokers_time_that_no_producer_sets(age_ms: int) -> None:
+    recorded_ms = 1_760_192_595_000 + age_ms
+    enricher = Enricher(Lookups(default_policy()), Terms())
+    derived = enricher.enrich(LOGIN, orjson.dumps(LOGIN), recorded_ms)[2]
+    assert (derived.recorded_ms, derived.occurred) == (recorded_ms, "2025-10-11 14:23:15")
 
 
 def test_unknown_fields_are_counted_or_refused() -> None:
@@ -60,7 +70,7 @@ def test_all_fields_and_lookups_have_their_columns() -> None:
     assert (row["ip_address"], row["geo_country"]) == ("8.8.8.8", "US")
     assert (row["geo_asn"], row["geo_as_name"], row["client"]) == (15169, "GOOGLE", "curl")
     assert (row["severity"], row["risk_score"]) == ("low", 20)
-    assert "flags" not in row
+    assert row["flags"] == ["delayed"]
 
 
 @pytest.mark.parametrize(
@@ -115,4 +125,5 @@ def test_versions_name_every_lookup_and_setting() -> None:
         assert part in stage.versions
     assert "policy=" in stage.versions
     assert make_stage(Silent(), late_ms_min=1).versions != stage.versions
+    assert make_stage(Silent(), delayed_ms_min=1).versions != stage.versions
     assert make_stage(Silent(), is_strict=True).versions != stage.versions

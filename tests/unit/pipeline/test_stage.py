@@ -51,7 +51,7 @@ def test_the_seeds_login_comes_out_complete() -> None:
         "retention_class": "security",
         "retain_until": "2027-10-11",
         "risk_score": 5,
-        "flags": ["off_hours"],
+        "flags": ["delayed", "off_hours"],
         "versions": stage.versions,
         "raw": orjson.dumps(LOGIN).decode(),
     }
@@ -77,7 +77,7 @@ def test_the_seeds_export_comes_out_complete_with_its_alerts() -> None:
         "retain_until": "2031-10-11",
         "severity": "high",
         "risk_score": 25 + 10 + 5 + 30 + 20,
-        "flags": ["protected", "off_hours"],
+        "flags": ["protected", "delayed", "off_hours"],
         "rules": ["protected-data-out-of-hours", "mass-export"],
         "versions": stage.versions,
         "raw": orjson.dumps(EXPORT).decode(),
@@ -220,6 +220,25 @@ def test_alerts_are_bounded_in_number_and_text_and_are_plain() -> None:
     row = json.loads(output.records[0].value)
     assert (row["severity"], row["risk_score"]) == ("critical", 100)
     assert len({alert.key for alert in output.alerts}) == FINDINGS_MAX
+
+
+class Unsorted(Plain):
+    """Finds more than it should, the worst last."""
+
+    version = "unsorted"
+
+    def detect(self, _fields: Fields, _derived: Derived) -> Sequence[Finding]:
+        low = [Finding(f"r{n:02}", 1, "low", "t", "s", 1, (), "") for n in range(FINDINGS_MAX + 3)]
+        return [*reversed(low), Finding("z", 1, "critical", "t", "s", 90, (), "")]
+
+
+def test_of_too_many_findings_the_worst_are_kept_and_the_rest_is_counted() -> None:
+    stage = make_stage(Unsorted())
+    output = run_one(stage, LOGIN)
+    kept = json.loads(output.records[0].value)["rules"]
+    assert kept == ["z", *(f"r{n:02}" for n in range(FINDINGS_MAX - 1))]
+    assert [Alert.model_validate_json(out.value).rule_id for out in output.alerts] == kept
+    assert stage.tally.cut == 4
 
 
 class Lenient(Plain):

@@ -235,6 +235,24 @@ def test_groups_are_bounded_and_what_was_lost_is_said() -> None:
     assert desk.book.groups.get(signal("user299", 0).key) is not None
 
 
+def test_flood_of_groups_leaves_nothing_that_waits_for_them() -> None:
+    desk = Desk(groups_max=100)
+    for first in range(0, 20_000, 500):
+        desk.take(*[signal(f"user{n}", n, rule="few") for n in range(first, first + 500)])
+    assert len(desk.book._due_ms) <= 100
+    assert len(desk.book._due) <= 2 * 100 + stage2.DUE_STALE_MAX + 500
+
+
+def test_more_groups_that_are_due_than_a_run_closes_are_closed_by_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(stage2, "CLOSES_MAX", 10)
+    desk = Desk()
+    desk.take(*[signal(f"user{n}", n, rule="few") for n in range(40)])
+    late = [clock(NOW_MS + DAY_MS)] * 20
+    assert [len(desk.take(*late).alerts) for _ in range(3)] == [20, 20, 0]
+
+
 def test_overflow_is_said_under_one_id_an_hour() -> None:
     ids = {stage2.overflow_alert("r", NOW_MS + n * 60_000).alert_id for n in range(-46, 14)}
     assert len(ids) == 1
@@ -244,8 +262,11 @@ def test_overflow_is_said_under_one_id_an_hour() -> None:
 def test_state_too_large_for_the_broker_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stage2, "STATE_BYTES_MAX", 10)
     desk = Desk()
-    assert desk.take(signal("jane", 1)).states == {}
-    assert desk.rules.tally.shed["three"] == 1
+    changes = desk.take(signal("jane", 1), signal("jane", 2, rule="few"))
+    assert changes.states == {}
+    assert desk.rules.tally.shed == {"three": 1, "few": 1}
+    assert [alert["rule_id"] for alert in alerts(changes)] == [OVERFLOW_RULE] * 2
+    assert desk.book._due_ms == {}
 
 
 def test_group_that_nothing_can_touch_any_more_is_dropped() -> None:

@@ -27,6 +27,13 @@ def stage() -> Stage:
     return made
 
 
+def test_what_is_not_told_is_counted_by_why(stage: Stage) -> None:
+    late = orjson.dumps(FAILURE | {"timestamp": "2025-10-11T14:46:40Z"})
+    stage(Run("audit.events", 3, 0, [Raw(0, RECORDED_MS, None, late)]))
+    run(stage, "jane")
+    assert stage.tally.untold == {"late": 1}
+
+
 def run(stage: Stage, *users: str) -> Output:
     events = [orjson.dumps(FAILURE | {"user": user}) for user in users]
     raws = [Raw(at, RECORDED_MS, None, event) for at, event in enumerate(events)]

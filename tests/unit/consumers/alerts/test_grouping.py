@@ -68,8 +68,47 @@ def test_alerts_of_single_events_are_grouped_by_who_did_it(
     user: str, ip_address: str, grouped_by: str
 ) -> None:
     place = "HHiSBQq0QzCA_2kkOfqu3A-audit.events-3-1024"
-    one = make("x", group=place, user=user, ip_address=ip_address)
+    one = make("x", group=place, user=user, ip_address=ip_address, severity="medium")
     assert key_of(one).grouped_by == grouped_by
+
+
+def test_what_goes_on_without_end_pages_again_when_the_group_is_old() -> None:
+    groups = Groups(HOUR_MS, repage_every=0, age_ms_max=2 * HOUR_MS)
+    found = [groups.join(alert(str(n), n * HOUR_MS // 2)).standing for n in range(7)]
+    assert found == ["first", "repeat", "repeat", "repeat", "repeat", "first", "repeat"]
+    day = Groups(HOUR_MS)
+    standings = [day.join(alert(str(n), n * HOUR_MS)).standing for n in range(26)]
+    assert [n for n, standing in enumerate(standings) if standing == "first"] == [0, 25]
+
+
+def test_group_that_the_store_says_is_old_takes_no_more() -> None:
+    groups = Groups(HOUR_MS, age_ms_max=2 * HOUR_MS)
+    first_ms = NOW_MS - 2 * HOUR_MS - 1
+    groups.fill([(key_of(alert("a")), Group("f" * 32, 4, 9, first_ms, NOW_MS))])
+    assert groups.join(alert("b")).standing == "first"
+
+
+PLACE = "HHiSBQq0QzCA_2kkOfqu3A-audit.events-3-"
+
+
+@pytest.mark.parametrize("severity", ["high", "critical"])
+@pytest.mark.parametrize("field", ["resource", "summary"])
+def test_a_second_victim_of_the_same_person_pages(severity: str, field: str) -> None:
+    groups = Groups(HOUR_MS)
+    standings = [
+        groups.join(
+            alert(str(n), 0, group=f"{PLACE}{n}", user="eve", severity=severity, **{field: said})
+        )
+        for n, said in enumerate(("jane", "jane", "joe"))
+    ]
+    assert [joined.standing for joined in standings] == ["first", "repeat", "first"]
+
+
+def test_what_is_not_grave_pages_once_a_person() -> None:
+    groups = Groups(HOUR_MS)
+    for n, standing in enumerate(("first", "repeat")):
+        one = alert(str(n), group=f"{PLACE}{n}", user="eve", severity="medium", resource=str(n))
+        assert groups.join(one).standing == standing
 
 
 def test_what_the_store_says_is_open_goes_on_and_what_is_known_here_stays() -> None:
@@ -79,8 +118,8 @@ def test_what_the_store_says_is_open_goes_on_and_what_is_known_here_stays() -> N
     other = alert("b", group="user=joe")
     groups.fill(
         [
-            (key_of(here), Group("f" * 32, 4, 9, NOW_MS)),
-            (key_of(other), Group("e" * 32, 1, 9, NOW_MS)),
+            (key_of(here), Group("f" * 32, 4, 9, NOW_MS, NOW_MS)),
+            (key_of(other), Group("e" * 32, 1, 9, NOW_MS, NOW_MS)),
         ]
     )
     assert groups.join(alert("c")).lead_id == here.alert_id

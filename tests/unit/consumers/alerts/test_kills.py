@@ -94,7 +94,7 @@ class Book:
             if one.alert.alert_id not in handled:
                 continue
             rank = SEVERITIES.index(one.alert.severity)
-            fresh = Group(one.lead_id, -1, 0, 0)
+            fresh = Group(one.lead_id, -1, 0, NOW_MS, 0)
             _, group = found.setdefault(one.lead_id, (key_of(one.alert), fresh))
             group.count += 1
             group.severity = max(group.severity, rank)
@@ -121,6 +121,7 @@ class Target:
     name = "x"
     pace_s = 0.0
     parallel = 2
+    digest_max = 1_000
 
     def __init__(self, world: World) -> None:
         self.world = world

@@ -1,5 +1,8 @@
 """The text of an alert: complete, plain, bounded, whatever was in the event."""
 
+import re
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -88,6 +91,85 @@ def test_links_and_mentions_of_an_event_are_dead() -> None:
     assert "HTTPS:" not in shown
     assert "@channel" not in shown
     assert "jane@company.com" in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "x@everyone",
+        "jane.@HERE now",
+        "a.@channel",
+        "ms-word:ofe",
+        "see vscode:open",
+        "mailto:a@b.example",
+        "slack://open",
+        "1s3://bucket",
+        "éhttps://evil.example",
+        "www.evil.example",
+        "WWW.evil.example",
+        "evil.example/x",
+        "jane@evil.example/x",
+        "evil.example:8080/x",
+        "//evil.example./x",
+    ],
+)
+def test_whatever_a_program_would_link_or_call_is_dead_and_reads_the_same(text: str) -> None:
+    shown = neutral(text)
+    likes = str.maketrans({"\uff20": "@", "\uff1a": ":", "\u2024": "."})
+    assert shown != text
+    assert shown.translate(likes) == text
+    for live in ("@everyone", "@here", "@channel", "://", "word:", "vscode:", "mailto:"):
+        assert live not in shown.lower()
+    assert "www." not in shown.lower()
+    assert not re.search(r"example\.?(:\d+)?/", shown) or ".example" not in shown
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "jane@company.com",
+        "2001:db8::1",
+        "fe80::1",
+        "2025-10-12T10:00:00Z",
+        "HIGH: Admin login failed",
+        "203.0.113.0/24",
+        "authentication.login.failed",
+        "report.csv",
+    ],
+)
+def test_what_nobody_would_link_stays_as_it_is(text: str) -> None:
+    assert neutral(text) == text
+
+
+@pytest.mark.parametrize("value", ["https://evil.example/\ue000", "x\u200bhttps://evil.example/x"])
+@pytest.mark.parametrize("template", ["Ask {}.", "Open {},", "audit search --user {};"])
+def test_link_in_the_runbook_is_dead_however_its_value_was_changed(
+    value: str, template: str
+) -> None:
+    body = body_of(make(user=value, runbook=template.format(value)))
+    assert "https:" not in body
+    assert "evil.example/" not in body
+
+
+@pytest.mark.parametrize("value", ["www.evil.example", "evil.example/x", "ftp", "x@everyone"])
+def test_value_in_the_runbook_that_is_no_whole_link_is_dead_as_well(value: str) -> None:
+    body = body_of(make(user=value, runbook=f"audit search --user {value}\n{value}://evil/x"))
+    assert "www." not in body
+    assert ".example/" not in body
+    assert "ftp:" not in body
+    assert "@everyone" not in body
+
+
+def test_links_of_the_rule_stay_alive() -> None:
+    body = body_of(make(runbook="See https://wiki.company.com/login or wiki.company.com/x."))
+    assert "See https://wiki.company.com/login or wiki.company.com/x." in body
+
+
+@pytest.mark.parametrize("value", ["https://evil.example/x", "www.evil.example", "a@everyone"])
+def test_commands_hold_no_value_that_is_a_link_or_calls(value: str) -> None:
+    body = body_of(make(event_ids=(value,), session_id=value, user=value, runbook=""))
+    assert f"Look: audit show {ID}\n" in body
+    assert value not in body
 
 
 def test_commands_of_the_runbook_work_when_pasted() -> None:

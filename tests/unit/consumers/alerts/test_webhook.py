@@ -7,11 +7,12 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+import orjson
 import pytest
 from pydantic import SecretStr
 
 from consumers.alerts.message import Message, message_of
-from consumers.alerts.schedule import Due
+from consumers.alerts.schedule import THROTTLED, Due
 from consumers.alerts.targets import parse_targets
 from consumers.alerts.webhook import body_of_webhook, sign
 from schemas.errors import Misconfigured, TargetUnavailable
@@ -69,6 +70,24 @@ def test_the_signature_covers_time_and_body() -> None:
 
 def test_the_same_message_has_the_same_bytes() -> None:
     assert body_of_webhook(MESSAGE) == body_of_webhook(MESSAGE)
+
+
+def test_a_digest_holds_all_its_alerts_the_worst_first() -> None:
+    dues = [
+        Due(make(str(n), severity=severity), "x", 1, NOW_MS, NOW_MS, THROTTLED)
+        for n, severity in enumerate(["low", "high"] * 75 + ["critical"])
+    ]
+    message = message_of(dues)
+    sent = orjson.loads(body_of_webhook(message))
+    told = [alert["alert_id"] for alert in sent["alerts"]]
+    assert sorted(told) == sorted(due.alert.alert_id for due in dues)
+    assert [alert["severity"] for alert in sent["alerts"][:2]] == ["critical", "high"]
+    assert message.severity == "critical"
+    assert message.fields()["alert_ids"].split() == told
+
+
+def test_a_message_to_a_webhook_holds_no_more_than_are_listed() -> None:
+    assert target("webhook://127.0.0.1:9/x").digest_max == 100
 
 
 def test_a_connection_is_kept_and_made_anew_when_it_was_closed(server: Server) -> None:

@@ -90,6 +90,29 @@ def test_exception_ends_with_the_day_that_it_names() -> None:
     assert len(made.judge(NATIVE, late).findings) == 1
 
 
+def test_exception_that_has_ended_hides_nothing_that_is_backdated() -> None:
+    made = detector(rule_text("user: jane"), EXCEPTION)
+    end_ms = 1_782_864_000_000  # 2026-07-01
+    assert made.judge(NATIVE, AT._replace(recorded_ms=end_ms - 1)).hidden
+    assert len(made.judge(NATIVE, AT._replace(recorded_ms=end_ms)).findings) == 1
+
+
+def test_exception_of_a_tenant_hides_nothing_of_another() -> None:
+    made = detector(
+        rule_text("user: jane"), EXCEPTION.replace("owner: ops", "owner: ops, tenant: acme")
+    )
+    assert len(judge(made).findings) == 1
+    assert len(judge(made, NATIVE | {"tenant": "other"}).findings) == 1
+    assert judge(made, NATIVE | {"tenant": "acme"}).hidden
+
+
+def test_exception_of_no_tenant_by_name_is_for_all() -> None:
+    made = detector(
+        rule_text("user: jane"), EXCEPTION.replace("owner: ops", "owner: ops, tenant: default")
+    )
+    assert judge(made).hidden
+
+
 def test_exception_hides_hits_as_well() -> None:
     verdict = judge(detector(rule_text("user: jane"), EXCEPTION, CORRELATION))
     assert (list(verdict.hits), len(verdict.hidden)) == ([], 1)

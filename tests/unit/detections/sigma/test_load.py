@@ -6,7 +6,7 @@ from detections.sigma import documents
 from detections.sigma.load import REFUSALS_MAX, load_rules
 from detections.sigma.ruleset import RuleFile
 from tests.sigma_corpus import UNKNOWN
-from tests.sigma_rules import HEAD, load_texts, matches, refusal, router_of, rule_text
+from tests.sigma_rules import HEAD, LAB_HEAD, load_texts, matches, refusal, router_of, rule_text
 
 GOOD = rule_text("user: jane")
 BASE = "title: Other\nname: other\nlogsource: {product: dutycall}\n"
@@ -144,8 +144,8 @@ def test_catastrophic_regex_runs_in_linear_time_and_a_huge_one_is_refused() -> N
 
 def test_same_id_or_name_twice_is_refused_the_second_time() -> None:
     identity = "id: 0a4f4bd2-6ea1-4d2c-8e0c-1a2b3c4d5e6f\n"
-    first = rule_text("a: 1", HEAD + identity)
-    again = rule_text("a: 1", BASE + identity.upper().replace("ID:", "id:"))
+    first = rule_text("user: a", HEAD + identity)
+    again = rule_text("user: a", BASE + identity.upper().replace("ID:", "id:"))
     ruleset = load_texts(first, again)
     assert [rule.name for rule in ruleset.rules] == ["a-rule"]
     assert "is that of a.yml:1" in ruleset.refusals[0].reason
@@ -184,17 +184,19 @@ def test_version_changes_with_files_and_placeholders_and_not_with_their_order() 
 
 def test_rule_id_is_the_name_else_the_id() -> None:
     head = "title: x\nid: 0a4f4bd2-6ea1-4d2c-8e0c-1a2b3c4d5e6f\nlogsource: {product: dutycall}\n"
-    (rule,) = load_texts(rule_text("a: 1", head)).rules
+    (rule,) = load_texts(rule_text("user: a", head)).rules
     assert rule.rule_id == "0a4f4bd2-6ea1-4d2c-8e0c-1a2b3c4d5e6f"
-    (named,) = load_texts(rule_text("a: 1", head + "name: my-rule\n")).rules
+    (named,) = load_texts(rule_text("user: a", head + "name: my-rule\n")).rules
     assert named.rule_id == "my-rule"
 
 
 def test_rule_without_level_and_audit_has_defaults() -> None:
-    (rule,) = load_texts(rule_text("a: 1", HEAD + "description: |\n  Two\n  lines.\n")).rules
+    (rule,) = load_texts(rule_text("user: a", HEAD + "description: |\n  Two\n  lines.\n")).rules
     assert (rule.severity, rule.risk, rule.version) == ("medium", 15, 1)
     assert rule.why == "Two lines."
-    (low,) = load_texts(rule_text("a: 1", HEAD + "level: informational\naudit: {risk: 0}\n")).rules
+    (low,) = load_texts(
+        rule_text("user: a", HEAD + "level: informational\naudit: {risk: 0}\n")
+    ).rules
     assert (low.severity, low.risk) == ("info", 0)
 
 
@@ -227,6 +229,7 @@ def test_filter_for_another_log_leaves_a_rule_alone() -> None:
 
 def test_filter_that_names_no_rule_is_refused() -> None:
     assert "no rule" in refusal(GOOD, FILTER % "[nobody]").reason
+    assert "did you mean 'user'" in refusal(GOOD, (FILTER % "any").replace("user:", "usr:")).reason
     assert refusal(GOOD, FILTER.replace("  rules: %s\n", "")).line == 4
 
 
@@ -236,6 +239,74 @@ name: nightly
 exception: {rules: [a-rule], owner: ops, reason: agreed, expires: '2026-12-31'}
 detection: {selection: {user: backup}, condition: selection}
 """
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "reason"),
+    [
+        pytest.param(rule_text("acton: x"), 5, "'acton'; did you mean 'action'?", id="field"),
+        pytest.param(
+            rule_text("user.name: x"), 5, "'user.name'; did you mean 'user'?", id="below a text"
+        ),
+        pytest.param(rule_text("a: [{x: 1}]\ncondition: a"), 5, "field 'x'", id="in a list"),
+        pytest.param(rule_text("target|fieldref: usr"), 5, "'usr'", id="field referred to"),
+        pytest.param(
+            rule_text("user: x", HEAD.replace("dutycall", "dutycal")), 3,
+            "product 'dutycal' comes here; did you mean 'dutycall'?", id="product",
+        ),
+        pytest.param(
+            rule_text("user: x", HEAD.replace("dutycall", "dutycall, category: setings")), 3,
+            "no category 'setings'", id="category",
+        ),
+        pytest.param(
+            rule_text("user: x", HEAD.replace("dutycall", "dutycall, category: exports")), 3,
+            "did you mean 'export'?", id="near category",
+        ),
+        pytest.param(
+            rule_text("user: x", HEAD + 'audit: {summary: "{usr} did it"}\n'), 4,
+            "did you mean 'user'?", id="summary",
+        ),
+        pytest.param(
+            rule_text("user: x", HEAD + "behaviour: {type: first_seen, group: [usr], value: x}\n"),
+            4, "'usr'", id="group of a behaviour",
+        ),
+    ],
+)  # fmt: skip
+def test_rule_for_our_log_that_asks_what_no_event_has_is_refused(
+    text: str, line: int, reason: str
+) -> None:
+    refused = refusal(text)
+    assert (refused.line, refused.path) == (line, "a.yml")
+    assert reason in refused.reason
+
+
+def test_correlation_that_groups_by_what_no_event_has_is_refused() -> None:
+    text = "title: Many\nname: many\ncorrelation:\n  type: event_count\n  rules: [a-rule]\n"
+    text += "  group-by: [usr]\n  timespan: 1m\n  condition: {gte: 3}\n"
+    refused = refusal(GOOD, text)
+    assert (refused.line, refused.reason) == (6, "events have no field 'usr'; did you mean 'user'?")
+    assert load_texts(GOOD, text.replace("usr", "details.usr")).refusals == ()
+
+
+def test_what_rests_on_a_refused_rule_is_told_after_it() -> None:
+    many = "title: Many\nname: many\ncorrelation:\n  type: event_count\n  rules: [a-rule]\n"
+    many += "  group-by: [user]\n  timespan: 1m\n  condition: {gte: 3}\n"
+    cause, consequence = load_texts(many, rule_text("usr: x")).refusals
+    assert (cause.path, consequence.path) == ("b.yml", "a.yml")
+    assert consequence.reason == "refers to 'a-rule', which was refused"
+
+
+def test_rules_for_other_logs_and_paths_below_details_may_ask_for_anything() -> None:
+    fine = rule_text("details.whatever.it.is: x\nrecords|gte: 3\ncountry: DE")
+    assert (
+        load_texts(fine, rule_text("eventName: x", LAB_HEAD.replace("a-rule", "b"))).refusals == ()
+    )
+
+
+def test_draft_is_refused_but_where_rules_are_tried() -> None:
+    draft = rule_text("user: x", HEAD + "audit: {why: Say why somebody should care.}\n")
+    assert "write it first" in refusal(draft).reason
+    assert load_rules([RuleFile("a.yml", draft)], with_drafts=True).refusals == ()
 
 
 def test_exception_needs_rules_owner_reason_and_expiry() -> None:
@@ -253,7 +324,14 @@ def test_exception_needs_rules_owner_reason_and_expiry() -> None:
         refused = refusal(GOOD, EXCEPTION.replace(wrong, ""))
         assert refused.line == 4, wrong
     assert "date" in refusal(GOOD, EXCEPTION.replace("2026-12-31", "2026-13-31")).reason
+    assert "date" in refusal(GOOD, EXCEPTION.replace("2026-12-31", "2026-02-30")).reason
     assert "no rule" in refusal(GOOD, EXCEPTION.replace("[a-rule]", "[b-rule]")).reason
+
+
+@pytest.mark.parametrize("tenant", ["''", "[a, b]", "7"])
+def test_exception_names_one_tenant_or_none(tenant: str) -> None:
+    wrong = EXCEPTION.replace("owner: ops", f"owner: ops, tenant: {tenant}")
+    assert "tenant" in refusal(GOOD, wrong).reason
 
 
 def test_behaviour_brings_a_silent_rule_and_its_plan() -> None:

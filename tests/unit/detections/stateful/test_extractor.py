@@ -7,6 +7,7 @@ import pytest
 from detections.rule import Derived, Finding
 from detections.sigma.load import load_rules
 from detections.sigma.ruleset import RuleFile, RuleSet
+from detections.stateful.adding import AMOUNT_MAX
 from detections.stateful.extractor import ENTRIES_CUT, Extractor, Origin
 from schemas.signal import Signal, decode, encode
 
@@ -111,6 +112,60 @@ def test_long_group_is_bounded() -> None:
     assert len(group[0]) == 256
 
 
+TOKEN = "ghp_" + "a1B2" * 9
+CARD = "4111 1111 1111 1111"
+
+
+@pytest.mark.parametrize("secret", [TOKEN, CARD, f"api_key={TOKEN}", f"{'x' * 245} {TOKEN}"])
+@pytest.mark.parametrize("group", ["user", "resource", "details.to"])
+def test_secret_in_a_group_or_value_leaves_stage_1_masked_and_distinct(
+    group: str, secret: str
+) -> None:
+    extractor = _correlation("value_count", group, "field: details.key, gte: 3")
+    given: dict[str, Any] = {
+        "user": secret,
+        "resource": secret,
+        "details": {"to": [secret, "b"], "key": secret},
+    }
+    other = secret[:-1] + ("2" if secret is CARD else "c")
+    _take(extractor, **given)
+    _take(extractor, 1, **given | {"user": other, "resource": other, "details": {"to": other}})
+    found = extractor.drain()
+    assert secret not in repr(found)
+    assert TOKEN not in repr(found)
+    assert found
+
+
+def test_two_secrets_are_two_groups() -> None:
+    extractor = _correlation("event_count", "user", "gte: 3")
+    for offset, end in enumerate(["c", "d", "c"]):
+        _take(extractor, offset, user=TOKEN + end)
+    assert [len(signal.entries) for signal in extractor.drain()] == [2, 1]
+
+
+def test_name_is_one_group_however_it_is_written() -> None:
+    extractor = _correlation("event_count", "user", "gte: 3")
+    for offset, user in enumerate(
+        ["jane@x.com", "JANE@X.com", " Jane@x.com", "\uff2aane@x.co\u200bm"]
+    ):
+        _take(extractor, offset, user=user)
+    assert _entries(extractor) == [(("jane@x.com",), None)] * 4
+
+
+def test_what_is_no_name_keeps_its_case() -> None:
+    extractor = _correlation("event_count", "resource", "gte: 3")
+    for offset, resource in enumerate(["Report", "report"]):
+        _take(extractor, offset, resource=resource)
+    assert _entries(extractor) == [(("Report",), None), (("report",), None)]
+
+
+def test_name_that_is_counted_counts_once_however_it_is_written() -> None:
+    extractor = _correlation("value_count", "source", "field: user, gte: 3")
+    for offset, user in enumerate(["jane", "Jane"]):
+        _take(extractor, offset, user=user, source="s")
+    assert _entries(extractor) == [(("s",), "jane")] * 2
+
+
 @pytest.mark.parametrize(
     ("lag_ms", "why"), [(15 * 60_000 + 1, "late"), (-5 * 60_000 - 1, "future")]
 )
@@ -119,6 +174,57 @@ def test_event_at_the_wrong_time_tells_nothing_but_is_counted(lag_ms: int, why: 
     _take(extractor, lag_ms=lag_ms)
     assert extractor.drain() == []
     assert extractor.tally == {why: 1}
+
+
+FOUND = Finding("r", 1, "high", "R", "", 40, (), "")
+SPECIAL = "%saudit: {%s}\n"
+
+
+def _special(audit: str) -> Extractor:
+    count = COUNT % ("event_count", "user", "gte: 1")
+    return Extractor(_rules(BASE + SPECIAL % (count, audit)))
+
+
+@pytest.mark.parametrize("lag_ms", [0, 16 * 60_000, 25 * 3_600_000, 400 * 86_400_000, -600_000])
+def test_plan_by_the_brokers_time_counts_an_event_whatever_time_it_bears(lag_ms: int) -> None:
+    extractor = _special("clock: recorded")
+    _take(extractor, lag_ms=lag_ms)
+    ((entry,),) = [signal.entries for signal in extractor.drain()]
+    assert entry[1] == entry[2] == T + lag_ms
+
+
+def test_plan_of_findings_counts_only_events_in_which_something_was_found() -> None:
+    extractor = _special("events: found")
+    _take(extractor, 0)
+    _take(extractor, 1, findings=(FOUND,))
+    _take(extractor, 2, findings=(FOUND,), lag_ms=16 * 60_000)
+    assert [[entry[0] for entry in signal.entries] for signal in extractor.drain()] == [[1]]
+
+
+def test_plan_over_tenants_has_one_group_of_all() -> None:
+    found = []
+    for audit in ("tenants: all", "tenants: each"):
+        extractor = _special(audit)
+        for offset, tenant in enumerate(["acme", "default", "other"]):
+            who = ("e", "jane", "a.b", "", "", "")
+            origin = Origin(tenant, "abc", 0, offset, T, T, who)
+            extractor.take((0,), (), {"user": "jane", "action": "a.b"}, DERIVED, origin)
+        found.append([(signal.tenant, len(signal.entries)) for signal in extractor.drain()])
+    assert found == [[("default", 3)], [("acme", 1), ("default", 1), ("other", 1)]]
+
+
+@pytest.mark.parametrize("audit", ["clock: producer", "events: some", "tenants: [a]"])
+def test_word_that_an_option_does_not_have_is_refused(audit: str) -> None:
+    text = BASE + SPECIAL % (COUNT % ("event_count", "user", "gte: 1"), audit)
+    (refusal,) = load_rules([RuleFile("rules.yml", text)]).refusals
+    assert refusal.rule == "many"
+
+
+@pytest.mark.parametrize("amount", ["1e999", "inf", "Infinity", "9" * 40, 10**30, float("inf")])
+def test_amount_beyond_all_measure_counts_as_the_most(amount: object) -> None:
+    extractor = _correlation("value_sum", "user", "field: details.rows, gte: 3")
+    _take(extractor, details={"rows": amount})
+    assert _entries(extractor) == [(("jane",), float(AMOUNT_MAX))]
 
 
 def test_same_value_on_the_same_day_is_told_once() -> None:

@@ -59,6 +59,28 @@ def _count(span_ms: int = 5 * MINUTE, threshold: float = 3.0, **given: Any) -> K
     return Keeper(ruleset(plan))
 
 
+def test_alert_never_shows_a_secret_that_a_group_holds() -> None:
+    token = "ghp_" + "a1B2" * 9
+    for name in ("user", "resource", "ip_address", "session_id"):
+        keeper = _count(group_by=(name,))
+        entries = [(n, T, None) for n in range(3)]
+        (alert,) = _apply(keeper, _signal(*entries, group=(token,)))
+        assert token not in repr(alert)
+
+
+def test_alert_shows_a_name_as_the_event_writes_it() -> None:
+    signal = _signal(*[(n, T, None) for n in range(3)])
+    entries = [(*entry[:5], ("e", "Jane", *entry[5][2:])) for entry in signal.entries]
+    (alert,) = _apply(_count(), signal._replace(entries=entries))
+    assert (alert.user, alert.group) == ("Jane", "user=jane")
+
+
+def test_every_bucket_that_one_signal_crosses_is_an_alert() -> None:
+    entries = [(n, T + n * 10 * MINUTE, None) for n in range(1_000)]
+    alerts = _apply(_count(threshold=1.0), _signal(*entries))
+    assert len({alert.alert_id for alert in alerts}) == 1_000
+
+
 def test_window_includes_both_ends() -> None:
     whole = _signal((0, T, None), (1, T + 1, None), (2, T + 5 * MINUTE, None))
     beyond = _signal((0, T, None), (1, T + 1, None), (2, T + 5 * MINUTE + 1, None))

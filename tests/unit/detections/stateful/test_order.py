@@ -7,7 +7,8 @@ import pytest
 from detections.sigma.ruleset import BoolOp, SlotRef
 from detections.stateful.keeper import Keeper
 from detections.stateful.memory import Terms
-from schemas.signal import Signal, key_of, parse_key
+from schemas.signal import Signal, bound_text, key_of, parse_key
+from schemas.topics import STATE_MESSAGE_BYTES_MAX
 from tests.property.stateful_history import behaviour, correlation, ruleset
 
 MINUTE = 60_000
@@ -98,3 +99,21 @@ def test_rate_waits_while_the_watermark_is_days_behind() -> None:
     key = parse_key(key_of(_burst(3, 1)))
     assert keeper.close(key, waiting.state, waiting.due_ms - 1).alerts == ()
     assert len(keeper.close(key, waiting.state, waiting.due_ms).alerts) == 1
+
+
+@pytest.mark.parametrize("char", ["x", "\U0001f600", "\x01"])
+@pytest.mark.parametrize("step_ms", [0, 1])
+def test_state_of_long_texts_stays_within_what_the_journal_takes(char: str, step_ms: int) -> None:
+    keeper = Keeper(ruleset(behaviour("first_seen", learning=0)))
+    who = ("e", *[bound_text(char * 256)] * 5)
+    state: bytes | None = None
+    for start in range(0, 2_000, 500):
+        entries = [
+            (n, T, T + n, 0, bound_text(f"{n}{char * 250}"), who) for n in range(start, start + 500)
+        ]
+        signal = Signal("rule", 1, "default", ("jane",), "abc", 0, entries)
+        applied = keeper.apply(signal, state, T + start * step_ms + 1)
+        state = applied.state
+        assert state is not None
+        assert len(state) < STATE_MESSAGE_BYTES_MAX // 2
+    assert keeper.tally["thinned"] > 0
