@@ -55,6 +55,9 @@ class WorkerSettings:
     timings: GroupTimings = field(default_factory=GroupTimings)
     commit_interval_s: float = 0.5
     compression: str | None = "zstd"
+    # a run costs as much as some ten events: a fetch gathers so much, for so long at most
+    fetch_bytes_min: int = 32_768
+    fetch_wait_ms: int = 25
     credentials: CredentialsT | None = None  # faust.SASLCredentials, SSLCredentials, …
     ssl_context: ssl.SSLContext | None = None
     incarnation: str = ""  # stands beside each committed offset; "" applies to any topic
@@ -93,6 +96,7 @@ def build_app(settings: WorkerSettings) -> faust.App:
     )
     app.run_topics = set()
     app.incarnation = settings.incarnation
+    app.fetch_bytes_min, app.fetch_wait_ms = settings.fetch_bytes_min, settings.fetch_wait_ms
     return app
 
 

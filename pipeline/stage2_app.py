@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -20,6 +20,9 @@ from pipeline.stage2 import Book
 from schemas.topics import ALERTS, SIGNALS, STATE
 
 RUN_RECORDS_MAX: Final = 2_000  # some 50 ms in which nothing else in the process runs
+# A run costs a transaction, some ten requests: signals gather before it, for as long at most.
+GATHER_BYTES: Final = 262_144
+GATHER_MS: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +45,7 @@ class Stage2Worker:
         routes: Stage2Routes | None = None,
         guards: Iterable[SourceGuard] = (),
     ) -> None:
-        self._settings = settings
+        self._settings = replace(settings, fetch_bytes_min=GATHER_BYTES, fetch_wait_ms=GATHER_MS)
         self._make_book = make_book
         self._routes = routes or Stage2Routes()
         self._guards = tuple(guards)

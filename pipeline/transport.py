@@ -45,7 +45,6 @@ from pipeline.run import RawRecord, Run
 
 PARTITION_FETCH_BYTES_MAX: Final = 2_097_152  # audit.events takes no larger batch
 FETCH_BYTES_MAX: Final = 4_194_304  # compressed; about 32 MiB of records in memory
-FETCH_WAIT_MS: Final = 250  # Faust's 1,500 delays a partition that has just been taken over
 REASSIGNMENT_POLL_S: Final = 0.05
 REVOKE_COMMIT_S: Final = 2.0  # what is not committed by then is repeated by the next owner
 
@@ -100,8 +99,8 @@ class ConsumerThread(driver.AIOKafkaConsumerThread):  # type: ignore[misc]  # fa
             max_poll_interval_ms=int((conf.broker_max_poll_interval or 0) * 1000),
             max_partition_fetch_bytes=conf.consumer_max_fetch_size,
             fetch_max_bytes=FETCH_BYTES_MAX,
-            fetch_max_wait_ms=FETCH_WAIT_MS,
-            fetch_min_bytes=1,
+            fetch_max_wait_ms=self.app.fetch_wait_ms,
+            fetch_min_bytes=self.app.fetch_bytes_min,
             request_timeout_ms=int(conf.broker_request_timeout * 1000),
             check_crcs=conf.broker_check_crcs,
             session_timeout_ms=int(conf.broker_session_timeout * 1000),
