@@ -247,7 +247,9 @@ class Stage:
     ) -> list[Alert]:
         """Tell of what was found, and of what an exception hides: that is stored, never sent."""
         told = [(finding, "") for finding in findings]
-        told += [(each.finding, each.exception_id) for each in hidden if each.finding]
+        quiet = [(each.finding, each.exception_id) for each in hidden if each.finding]
+        self.tally.cut += max(0, len(quiet) - FINDINGS_MAX)
+        told += quiet[:FINDINGS_MAX]
         row = orjson.loads(line)
         return [
             to_alert(

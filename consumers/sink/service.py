@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import gc
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from random import Random
@@ -38,11 +37,6 @@ STATUS_EVERY_S: Final = 0.5
 EMBEDDED_THREADS: Final = 1
 SERVER_THREADS: Final = 2
 TURNS_AHEAD: Final = 1  # a batch is cut and announced while another is written
-
-
-# What waits in the backlog is thousands of objects, none of them garbage or in a cycle; looking
-# through them every few hundred allocations, as Python does by itself, costs more than the cutting.
-ALLOCATIONS_BETWEEN_COLLECTIONS: Final = 50_000
 
 
 class SinkService:
@@ -104,7 +98,6 @@ class SinkService:
             asyncio.create_task(self._tell_status()),
         ]
         attempt = 0
-        gc.set_threshold(ALLOCATIONS_BETWEEN_COLLECTIONS, 20, 50)
         try:
             while not stopping.is_set():
                 started = self._clock.monotonic()

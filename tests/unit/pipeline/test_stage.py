@@ -263,6 +263,22 @@ def test_what_an_exception_hides_is_told_as_suppressed_and_is_no_finding_of_the_
     assert stage.tally.hidden == {"agreed-with-jane": 2}
 
 
+class Forgiven(Plain):
+    """Finds more than it should, all of it hidden."""
+
+    version = "forgiven"
+
+    def judge(self, _fields: Fields, _derived: Derived) -> Verdict:
+        found = [Finding(f"r{n}", 1, "low", "t", "s", 1, (), "") for n in range(FINDINGS_MAX + 3)]
+        return Verdict((), (), [Hidden(each.rule_id, "all", each) for each in found])
+
+
+def test_alerts_of_what_exceptions_hide_are_bounded_and_the_rest_is_counted() -> None:
+    stage = make_stage(Forgiven())
+    assert len(run_one(stage, LOGIN).alerts) == FINDINGS_MAX
+    assert (stage.tally.cut, stage.tally.hidden) == (3, {"all": FINDINGS_MAX + 3})
+
+
 def test_coverage_starts_at_the_position_and_follows_the_offsets() -> None:
     stage = make_stage(Silent())
     raws = [Raw(offset, RECORDED_MS, None, b"{}") for offset in (7, 8, 12)]
