@@ -61,6 +61,7 @@ STOP_S: Final = 7.0  # within the supervisor's patience
 OWNER_S: Final = 12.0  # what a killed parent left takes at most 8 s to end
 ALERT_KAFKA: Final = ALERT_CONDITIONS[0]
 TOKEN_FILE: Final = "token"  # noqa: S105 - the name of a file
+STATE_FILE: Final = "console.sqlite3"
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +262,7 @@ async def _api(parts: Parts, stop: asyncio.Event) -> None:
             parts.store,
             ports,
             token_file,
+            parts.data / STATE_FILE,
             host=settings.host,
             port=settings.port,
             bounds=Bounds(seconds_max=stored.query_timeout_s),

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query, Response
 from console import alert_queries, alert_rendering, cursor
 from console.alert_changes import AlertChange, State, decide, event_of, fold
 from console.alert_queries import AlertSearch, StatsSearch
-from console.context import Api, Asked, json_answer, saw, whole
+from console.context import Api, Asked, json_answer, needs, saw, whole
 from console.problems import Refused
 from console.rendering import Row
 from schemas.views import (
@@ -24,7 +24,7 @@ from schemas.views import (
 routes: Final = APIRouter(prefix="/alerts")
 
 
-@routes.get("", response_model=AlertPage)
+@routes.get("", response_model=AlertPage, dependencies=[needs("read_alerts")])
 async def list_alerts(api: Asked, asked: Annotated[AlertSearch, Query()]) -> Response:
     """List alerts, newest first; with `after` those stored since then, oldest first."""
     question = asked.question()
@@ -46,7 +46,7 @@ async def list_alerts(api: Asked, asked: Annotated[AlertSearch, Query()]) -> Res
     return json_answer({"alerts": await _rendered(api, page), "next": following, "after": after})
 
 
-@routes.get("/stats", response_model=AlertStats)
+@routes.get("/stats", response_model=AlertStats, dependencies=[needs("read_alerts")])
 async def show_stats(api: Asked, asked: Annotated[StatsSearch, Query()]) -> Response:
     """Count alerts by rule and status: which are noise, and how long they wait."""
     now_us = _now_us(api)
@@ -61,7 +61,7 @@ async def show_stats(api: Asked, asked: Annotated[StatsSearch, Query()]) -> Resp
     )
 
 
-@routes.get("/targets", response_model=TargetList)
+@routes.get("/targets", response_model=TargetList, dependencies=[needs("read_health")])
 async def list_targets(api: Asked) -> Response:
     """Say how each target fares: what it took, what failed, what waits for it."""
     whole(api)
@@ -74,7 +74,7 @@ async def list_targets(api: Asked) -> Response:
     return json_answer({"targets": targets})
 
 
-@routes.get("/{alert_id}", response_model=AlertFound)
+@routes.get("/{alert_id}", response_model=AlertFound, dependencies=[needs("read_alerts")])
 async def show_alert(api: Asked, alert_id: str) -> Response:
     """Show one alert with each attempt to deliver it and what was done with it."""
     row = await _one(api, alert_id)
@@ -90,7 +90,9 @@ async def show_alert(api: Asked, alert_id: str) -> Response:
     )
 
 
-@routes.post("/{alert_id}/changes", response_model=AlertChanged)
+@routes.post(
+    "/{alert_id}/changes", response_model=AlertChanged, dependencies=[needs("work_alerts")]
+)
 async def change_alert(api: Asked, alert_id: str, asked: AlertChangeAsked) -> Response:
     """Change the status or the assignee of an alert's group, or add a note.
 

@@ -11,14 +11,14 @@ from starlette.exceptions import HTTPException
 
 from console import alerts, canaries, cursor, lookups, rendering, scan, search
 from console.alert_queries import AlertSearch
-from console.auth import Credential
-from console.context import Api, Asked, json_answer, saw, whole
+from console.context import Api, Asked, each_once, json_answer, needs, saw, whole
 from console.doctor import examine
 from console.gate import App, Gate, host_names
 from console.lookups import QuarantineSearch
-from console.problems import Refused, problem, problem_of, problem_of_fault
+from console.pages.site import is_page, problem_page, site
+from console.problems import Refused, problem, problem_of_error, problem_of_fault
 from console.search import Search
-from schemas.errors import AuditError, Misconfigured, StoreUnavailable, Unavailable
+from schemas.errors import AuditError
 from schemas.ledger import Ledger
 from schemas.views import (
     Diagnosis,
@@ -60,39 +60,20 @@ def build_api(api: Api) -> App:
     described.include_router(alerts.routes, prefix="/v1", dependencies=[Depends(each_once)])
     described.include_router(scan.routes, prefix="/v1", dependencies=[Depends(each_once)])
     described.include_router(canaries.routes, prefix="/v1", dependencies=[Depends(each_once)])
+    described.include_router(site)
     _handle_errors(described)
     return Gate(
         described,
-        Credential(api.token, api.tenant),
+        api.authenticator,
         host_names(api.host) | frozenset(name.lower() for name in api.hosts),
         request_s_max=api.request_s_max,
     )
 
 
-PARAMETERS_MAX: Final = 32  # there are about half as many
-
-
-def each_once(request: Request) -> None:
-    """Refuse a parameter that is given twice: which one counts is anybody's guess."""
-    names = [name for name, _ in request.query_params.multi_items()]
-    if len(names) > PARAMETERS_MAX:
-        raise Refused(
-            "bad_parameter", f"over {PARAMETERS_MAX} parameters", cure="leave some of them out"
-        )
-    seen: set[str] = set()
-    for name in names:
-        if name in seen:
-            shown = name if name.isidentifier() else "a parameter"
-            raise Refused(
-                "bad_parameter", f"{shown} is given twice", field=shown, cure="give it once"
-            )
-        seen.add(name)
-
-
 routes: Final = APIRouter(prefix="/v1", dependencies=[Depends(each_once)])
 
 
-@routes.get("/events", response_model=EventPage)
+@routes.get("/events", response_model=EventPage, dependencies=[needs("read_events")])
 async def list_events(api: Asked, asked: Annotated[Search, Query()]) -> Response:
     """Search the events, newest first."""
     now_us = api.clock.now_ms() * 1000
@@ -107,7 +88,9 @@ async def list_events(api: Asked, asked: Annotated[Search, Query()]) -> Response
     return json_answer({"events": [rendering.render_event(row) for row in page], "next": following})
 
 
-@routes.get("/events/{event_id:path}", response_model=EventFound)
+@routes.get(
+    "/events/{event_id:path}", response_model=EventFound, dependencies=[needs("read_events")]
+)
 async def show_event(api: Asked, event_id: str) -> Response:
     """Show one event by its id, or its place as partition:offset, with raw bytes and origin."""
     rows = await api.reader.rows(lookups.event_by_id(event_id, api.tenant))
@@ -119,7 +102,9 @@ async def show_event(api: Asked, event_id: str) -> Response:
     row, *others = rows
     place = (row["incarnation"], row["topic"], row["partition"], row["offset"])
     batches = await api.reader.rows(lookups.batch_of(*place))
-    raw, raw_base64 = rendering.render_raw(base64.b64decode(row["raw64"]))
+    raw, raw_base64 = None, None
+    if api.principal.may("read_raw"):
+        raw, raw_base64 = rendering.render_raw(base64.b64decode(row["raw64"]))
     await saw(api, "/v1/events/{event_id}", {"event_id": event_id}, len(rows))
     return json_answer(
         {
@@ -132,7 +117,7 @@ async def show_event(api: Asked, event_id: str) -> Response:
     )
 
 
-@routes.get("/quarantine", response_model=QuarantinePage)
+@routes.get("/quarantine", response_model=QuarantinePage, dependencies=[needs("read_health")])
 async def list_quarantine(api: Asked, asked: Annotated[QuarantineSearch, Query()]) -> Response:
     """List quarantined messages, newest first."""
     whole(api)
@@ -149,7 +134,7 @@ async def list_quarantine(api: Asked, asked: Annotated[QuarantineSearch, Query()
     )
 
 
-@routes.post("/quarantine/replay", response_model=ReplayDone)
+@routes.post("/quarantine/replay", response_model=ReplayDone, dependencies=[needs("replay")])
 async def replay_quarantine(api: Asked, asked: ReplayAsked) -> Response:
     """Judge open quarantined messages again; what is accepted now becomes an event, once."""
     whole(api)
@@ -158,7 +143,7 @@ async def replay_quarantine(api: Asked, asked: ReplayAsked) -> Response:
     return json_answer(done.model_dump())
 
 
-@routes.get("/quarantine/{place}", response_model=QuarantineFound)
+@routes.get("/quarantine/{place}", response_model=QuarantineFound, dependencies=[needs("read_raw")])
 async def show_quarantined(api: Asked, place: str) -> Response:
     """Show one quarantined message, named partition:offset, with its bytes."""
     whole(api)
@@ -171,7 +156,7 @@ async def show_quarantined(api: Asked, place: str) -> Response:
     return json_answer({"message": message, "raw": raw, "raw_base64": raw_base64})
 
 
-@routes.get("/ledger", response_model=Ledger)
+@routes.get("/ledger", response_model=Ledger, dependencies=[needs("read_health")])
 async def show_ledger(api: Asked) -> Response:
     """Show what went in, what is stored, and that nothing is missing."""
     whole(api)
@@ -180,7 +165,7 @@ async def show_ledger(api: Asked) -> Response:
     return json_answer(ledger.model_dump())
 
 
-@routes.get("/doctor", response_model=Diagnosis)
+@routes.get("/doctor", response_model=Diagnosis, dependencies=[needs("read_health")])
 async def show_diagnosis(api: Asked) -> Response:
     """Say whether each part is there and as it must be, and what to do if not."""
     whole(api)
@@ -188,47 +173,39 @@ async def show_diagnosis(api: Asked) -> Response:
     return json_answer(diagnosis.model_dump())
 
 
-def _problem_json(fault: Problem) -> Response:
+def _told(request: Request, fault: Problem) -> Response:
+    """Answer with a problem: as a page to people, else as JSON."""
+    if is_page(request):
+        return problem_page(request, fault)
     return Response(
         fault.model_dump_json(exclude_none=True),
         status_code=fault.status,
         media_type=PROBLEM_JSON,
-        headers={"cache-control": "no-store", "x-content-type-options": "nosniff"},
+        headers={"cache-control": "no-store"},
     )
 
 
 def _handle_errors(app: FastAPI) -> None:
-    async def audit(_request: Request, error: Exception) -> Response:
+    async def audit(request: Request, error: Exception) -> Response:
         assert isinstance(error, AuditError), "registered for this class"
-        return _problem_json(problem_of_error(error))
+        return _told(request, problem_of_error(error))
 
-    async def invalid(_request: Request, error: Exception) -> Response:
+    async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError), "registered for this class"
-        return _problem_json(problem_of_validation(error.errors()[0]))
+        return _told(request, problem_of_validation(error.errors()[0]))
 
-    async def http(_request: Request, error: Exception) -> Response:
+    async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException), "registered for this class"
         kind = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_parameter")
-        return _problem_json(problem(kind, str(error.detail)))
+        return _told(request, problem(kind, str(error.detail)))
 
-    async def bug(_request: Request, _error: Exception) -> Response:
-        return _problem_json(problem("internal", "the service failed; its log says where"))
+    async def bug(request: Request, _error: Exception) -> Response:
+        return _told(request, problem("internal", "the service failed; its log says where"))
 
     app.add_exception_handler(AuditError, audit)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, http)
     app.add_exception_handler(Exception, bug)
-
-
-def problem_of_error(error: AuditError) -> Problem:
-    """Return what to answer to an error, by who must act."""
-    if isinstance(error, Refused):
-        return problem_of(error)
-    if isinstance(error, StoreUnavailable):
-        return problem("store_unavailable", str(error))
-    if isinstance(error, Unavailable | Misconfigured):
-        return problem("unavailable", str(error))
-    return problem("internal", str(error))
 
 
 KNOWN: Final = tuple(

@@ -1,15 +1,15 @@
-"""Who may ask: one bearer token, kept in a file that only its owner can read."""
+"""Who may ask: what tells a principal from a token or a session, and the service's own token."""
 
 import hmac
 import os
 import secrets
 import stat
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from pydantic import SecretStr
 
+from console.access import ROLES, Principal
 from schemas.errors import Misconfigured
 
 TOKEN_BYTES: Final = 32
@@ -18,19 +18,43 @@ TOKEN_LENGTH_MAX: Final = 512
 OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
-    """What proves the right to ask, and for whose data; no tenant means all of them."""
+SERVICE: Final = "service-token"  # who asks with the file's token: whoever can read the file
 
-    token: SecretStr
-    tenant: str | None = None
 
-    def admits(self, header: str | None) -> bool:
-        """Say whether an Authorization header carries the token, in time that tells nothing."""
-        scheme, _, given = (header or "").partition(" ")
-        wanted = self.token.get_secret_value().encode()
-        is_same = hmac.compare_digest(given.strip().encode("utf-8", "replace"), wanted)
-        return scheme.lower() == "bearer" and is_same
+class Authenticator(Protocol):
+    """Tells who asks. `client` is the address that the request came from.
+
+    Both take a time that tells nothing of what is known, and raise `StoreUnavailable` if they
+    can't tell.
+    """
+
+    async def by_token(self, token: str, client: str) -> Principal | None:
+        """Return who a bearer token stands for; None if nobody, or no longer."""
+        ...
+
+    async def by_session(self, cookie: str, client: str) -> Principal | None:
+        """Return whose session a cookie names; None if none's, or it has ended."""
+        ...
+
+
+class ServiceToken:
+    """The one token of the file: it may do everything, for one tenant or for all."""
+
+    def __init__(self, token: SecretStr, tenant: str | None = None) -> None:
+        self._token = token
+        self._tenant = tenant
+
+    async def by_token(self, token: str, client: str) -> Principal | None:
+        """Compare, as `Authenticator` promises."""
+        wanted = self._token.get_secret_value().encode()
+        if not hmac.compare_digest(token.encode("utf-8", "replace"), wanted):
+            return None
+        return Principal(SERVICE, frozenset(ROLES), self._tenant, client=client)
+
+    async def by_session(self, cookie: str, client: str) -> Principal | None:
+        """Know no sessions."""
+        del cookie, client
+        return None
 
 
 def load_token(path: Path) -> SecretStr:

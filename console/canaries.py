@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from fastapi import APIRouter, Response
 
-from console.context import Asked, json_answer, saw, whole
+from console.context import Asked, json_answer, needs, saw, whole
 from console.doctor import Finding, Probe
 from console.moment import rfc3339
 from console.reading import Asks
@@ -21,7 +21,7 @@ DAYS: Final = 2
 routes: Final = APIRouter(prefix="/canaries")
 
 
-@routes.get("", response_model=CanaryList)
+@routes.get("", response_model=CanaryList, dependencies=[needs("read_health")])
 async def list_canaries(api: Asked) -> Response:
     """Say of each rule when its canary was last sent and found, and whether it is silent."""
     whole(api)

@@ -1,23 +1,27 @@
-"""What every route has at hand: what the API is made of, and how it answers."""
+"""What every route has at hand: what the console is made of, who asks, and how it answers."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import Depends, Request, Response
-from pydantic import SecretStr
 
-from console.gate import REQUEST_S_MAX
+from console.access import Permission, Principal
+from console.auth import Authenticator
+from console.gate import PRINCIPAL, REQUEST_S_MAX
 from console.ports import Ports, Read
 from console.problems import Refused
 from console.reading import Reader
+from console.state import State
 from runtime.clock import Clock, SystemClock
+
+NOBODY: Final = Principal("nobody", frozenset(), kind="session")
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """What the API is made of. `tenant` bounds the token to one tenant; without it, all.
+    """What the console is made of, and, within a request, who asks.
 
     `host` is the address listened on: besides loopback the only name that is answered to, with
     `hosts`.
@@ -25,26 +29,68 @@ class Api:
 
     reader: Reader
     ports: Ports
-    token: SecretStr
-    tenant: str | None = None
+    authenticator: Authenticator
+    state: State
+    principal: Principal = NOBODY
     host: str = "127.0.0.1"
     hosts: frozenset[str] = frozenset()
     request_s_max: float = REQUEST_S_MAX
     clock: Clock = field(default_factory=SystemClock)
 
+    @property
+    def tenant(self) -> str | None:
+        """The tenant that whoever asks is bound to; None for all."""
+        return self.principal.tenant
+
 
 def api_of(request: Request) -> Api:
-    """Return what the application was built from."""
+    """Return what the application was built from, with who asks."""
     api: Api = request.app.state.api
-    return api
+    return replace(api, principal=request.scope.get(PRINCIPAL) or NOBODY)
 
 
 Asked = Annotated[Api, Depends(api_of)]
 
 
+class Needs:
+    """A dependency that lets only those pass who have the permission."""
+
+    def __init__(self, permission: Permission) -> None:
+        self.permission: Final = permission
+
+    def __call__(self, api: Asked) -> None:
+        """Raise `Refused` for all others."""
+        api.principal.require(self.permission)
+
+
+def needs(permission: Permission) -> Any:  # noqa: ANN401 - FastAPI's own marker
+    """Return the dependency for a route; every route but the login has one."""
+    return Depends(Needs(permission))
+
+
+PARAMETERS_MAX: Final = 32  # there are about half as many
+
+
+def each_once(request: Request) -> None:
+    """Refuse a parameter that is given twice: which one counts is anybody's guess."""
+    names = [name for name, _ in request.query_params.multi_items()]
+    if len(names) > PARAMETERS_MAX:
+        raise Refused(
+            "bad_parameter", f"over {PARAMETERS_MAX} parameters", cure="leave some of them out"
+        )
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            shown = name if name.isidentifier() else "a parameter"
+            raise Refused(
+                "bad_parameter", f"{shown} is given twice", field=shown, cure="give it once"
+            )
+        seen.add(name)
+
+
 async def saw(api: Api, path: str, asked: Mapping[str, Any], rows: int) -> None:
-    """Tell of a read before it is answered."""
-    await api.ports.saw(Read(path, asked, api.tenant, rows))
+    """Tell of a read before it is answered; what can't be told of is not answered."""
+    await api.ports.saw(Read(path, asked, api.principal, rows))
 
 
 def whole(api: Api) -> None:
@@ -58,5 +104,5 @@ def json_answer(body: Mapping[str, Any]) -> Response:
     return Response(
         orjson.dumps(body),
         media_type="application/json",
-        headers={"cache-control": "no-store", "x-content-type-options": "nosniff"},
+        headers={"cache-control": "no-store"},
     )

@@ -1,18 +1,22 @@
-"""The gate before every request: host, token, size, number and time; pure ASGI, nothing passes by.
+"""The gate before every request: host, who asks, size, number, time; pure ASGI, nothing passes by.
 
-No path is open, neither the description nor unknown ones, so that nothing can be found out
-without the token. Health and metrics have a port of their own.
+Only the login and what it looks like are open; neither the description nor unknown paths are, so
+that nothing can be found out without a credential. The REST API takes tokens only, so that no
+browser can be made to call it; pages take sessions too. Health and metrics have their own port.
 """
 
 import asyncio
 import ipaddress
 import logging
+import urllib.parse
 from collections.abc import Awaitable, Callable, MutableMapping
 from http import HTTPStatus
 from typing import Any, Final
 
-from console.auth import Credential
-from console.problems import problem
+from console.access import Principal
+from console.auth import Authenticator
+from console.problems import problem, problem_of_error
+from schemas.errors import AuditError
 from schemas.views import Problem
 
 Scope = MutableMapping[str, Any]
@@ -26,6 +30,26 @@ BODY_BYTES_MAX: Final = 65_536  # the one body is a filter of a few fields
 REQUESTS_MAX: Final = 16  # at work at once
 WAITING_MAX: Final = 64  # more than these are refused at once
 REQUEST_S_MAX: Final = 30.0
+LONG_MAX: Final = 8  # live tails and streamed exports at once; a place of their own each
+LONG_S_MAX: Final = 3_600.0
+LONG_ENDS: Final = ("/tail", "/stream")  # paths of answers that go on
+COOKIES: Final = ("__Host-audit_session", "audit_session")  # with TLS, and on plain loopback
+PRINCIPAL: Final = "audit.principal"  # its key in the scope
+_OPEN: Final = ("/login", "/login/", "/static/", "/favicon.ico")
+_REST: Final = ("/v1/", "/openapi.json")
+_SAFE: Final = frozenset({"GET", "HEAD"})
+# No script or style but our own files, nothing framed, nothing sent elsewhere.
+_POLICY: Final = (
+    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    b"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
+)
+_SHIELD: Final = [
+    (b"content-security-policy", _POLICY),
+    (b"referrer-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
+]
 _HEADERS: Final = [
     (b"content-type", b"application/problem+json"),
     (b"cache-control", b"no-store"),
@@ -40,17 +64,18 @@ class Gate:
     def __init__(
         self,
         app: App,
-        credential: Credential,
+        authenticator: Authenticator,
         hosts: frozenset[str],
         *,
         request_s_max: float = REQUEST_S_MAX,
     ) -> None:
         self._app = app
-        self._credential = credential
+        self._authenticator = authenticator
         self._hosts = hosts | LOOPBACK_NAMES
         self._request_s_max = request_s_max
         self._slots = asyncio.Semaphore(REQUESTS_MAX)
         self._present = 0
+        self._long = 0
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with its problem."""
@@ -60,21 +85,24 @@ class Gate:
         if scope["type"] != "http":  # there are no web sockets here
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
-        fault = self._fault(headers)
-        if fault is not None:
-            await answer(fault, send)
-            return
-        self._present += 1
         try:
-            await self._pass(scope, receive, send)
-        finally:
-            self._present -= 1
+            fault = self._fault(headers) or await self._admit(scope, headers)
+        except AuditError as error:
+            fault = problem_of_error(error)
+        if fault is not None:
+            await _refuse(fault, scope, headers, send)
+        elif scope["path"].endswith(LONG_ENDS):
+            await self._pass_long(scope, receive, send)
+        else:
+            self._present += 1
+            try:
+                await self._pass(scope, receive, send)
+            finally:
+                self._present -= 1
 
     def _fault(self, headers: dict[bytes, str]) -> Problem | None:
         if not is_host(headers.get(b"host", ""), self._hosts):
             return problem("wrong_host", "the Host header names no host of this service")
-        if not self._credential.admits(headers.get(b"authorization")):
-            return problem("unauthorized", "no token, or not this service's")
         length = headers.get(b"content-length", "0")
         if not length.isdecimal() or int(length[:12]) > BODY_BYTES_MAX:
             return problem("too_large", f"a body has at most {BODY_BYTES_MAX} bytes")
@@ -82,13 +110,51 @@ class Gate:
             return problem("busy", f"{self._present} requests are waiting already")
         return None
 
+    async def _admit(self, scope: Scope, headers: dict[bytes, str]) -> Problem | None:
+        """Put the principal into the scope, or say why there is none."""
+        client = scope["client"][0] if scope.get("client") else ""
+        scope[PRINCIPAL] = found = await self._who(scope["path"], headers, client)
+        if found is None:
+            if scope["path"].startswith(_OPEN):
+                return None
+            return problem("unauthorized", "no token, or not one of this service's")
+        if found.kind == "session" and scope["method"] not in _SAFE and not _is_own(headers):
+            return problem("cross_site", "the request comes from another site's page")
+        return None
+
+    async def _who(self, path: str, headers: dict[bytes, str], client: str) -> Principal | None:
+        given = headers.get(b"authorization")
+        if given is not None:
+            scheme, _, token = given.partition(" ")
+            if scheme.lower() != "bearer":
+                return None
+            return await self._authenticator.by_token(token.strip(), client)
+        if path.startswith(_REST):
+            return None
+        cookie = session_cookie(headers.get(b"cookie", ""))
+        return await self._authenticator.by_session(cookie, client) if cookie else None
+
+    async def _pass_long(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._long >= LONG_MAX:
+            await answer(problem("busy", f"{self._long} live answers are going on already"), send)
+            return
+        self._long += 1
+        try:
+            async with asyncio.timeout(LONG_S_MAX):
+                await self._app(scope, bounded(receive), shielded(send))
+        except TimeoutError:
+            log.info("a live answer was ended after %g s", LONG_S_MAX)
+        finally:
+            self._long -= 1
+
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_begun = False
+        covered = shielded(send)
 
         async def track(message: Message) -> None:
             nonlocal is_begun
             is_begun = True
-            await send(message)
+            await covered(message)
 
         try:
             async with asyncio.timeout(self._request_s_max), self._slots:
@@ -101,6 +167,53 @@ class Gate:
             if is_begun:
                 raise
             await answer(problem("too_large", f"a body has at most {BODY_BYTES_MAX} bytes"), send)
+
+
+async def _refuse(fault: Problem, scope: Scope, headers: dict[bytes, str], send: Send) -> None:
+    """Answer with the problem; who wanted to see a page is led to the login instead."""
+    is_page = scope["method"] in _SAFE and "text/html" in headers.get(b"accept", "")
+    if fault.status != HTTPStatus.UNAUTHORIZED or not is_page:
+        await answer(fault, send)
+        return
+    query = scope.get("query_string", b"").decode("latin-1")
+    wanted = urllib.parse.quote(scope["path"] + (f"?{query}" if query else ""), safe="")
+    location = f"/login?next={wanted}".encode()
+    await shielded(send)(
+        {
+            "type": "http.response.start",
+            "status": HTTPStatus.SEE_OTHER,
+            "headers": [(b"location", location), (b"content-length", b"0")],
+        }
+    )
+    await send({"type": "http.response.body", "body": b""})
+
+
+def shielded(send: Send) -> Send:
+    """Return a `send` that adds what a browser must be told, where the answer doesn't."""
+
+    async def cover(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", ()))
+            given = {name.lower() for name, _ in headers}
+            headers += [pair for pair in _SHIELD if pair[0] not in given]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return cover
+
+
+def session_cookie(header: str) -> str:
+    """Return the session's cookie of a Cookie header, or nothing."""
+    pairs = dict(part.strip().partition("=")[::2] for part in header.split(";"))
+    return next((pairs[name] for name in COOKIES if pairs.get(name)), "")
+
+
+def _is_own(headers: dict[bytes, str]) -> bool:
+    """Say whether a browser says that our own page sends this."""
+    if headers.get(b"sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+        return False
+    origin = headers.get(b"origin")
+    return origin is None or urllib.parse.urlsplit(origin).netloc == headers.get(b"host", "")
 
 
 class BodyTooLarge(BaseException):

@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from console.access import Principal
 from console.alert_changes import AlertChange
 from console.doctor import Probe
 from schemas.errors import StoreUnavailable
@@ -13,11 +14,11 @@ from schemas.views import ReplayAsked, ReplayDone
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One read through the API: what was asked of which path, and how many rows it gave."""
+    """One read: by whom, what was asked of which path, and how many rows it gave."""
 
     path: str
     asked: Mapping[str, Any]
-    tenant: str | None
+    by: Principal
     rows: int
 
 

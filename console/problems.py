@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from schemas.errors import AuditError
+from schemas.errors import AuditError, Misconfigured, StoreUnavailable, Unavailable
 from schemas.views import Problem
 
 PROBLEM_TYPE: Final = "urn:audit-stream:problem:"
@@ -31,10 +31,15 @@ KINDS: Final[dict[str, Kind]] = {
     "unauthorized": Kind(
         401, "A token is needed", "send 'Authorization: Bearer TOKEN' with the service's token"
     ),
+    "forbidden": Kind(403, "Not allowed", "ask an administrator for the role that may"),
+    "cross_site": Kind(403, "Sent by another site", "do it on this service's own page"),
+    "form_expired": Kind(403, "The form is too old", "load the page again and send it once more"),
     "forbidden_tenant": Kind(
         403, "The token is for another tenant", "leave tenant out, or use that tenant's token"
     ),
     "not_found": Kind(404, "There is no such thing", "check the id"),
+    "conflict": Kind(409, "That is there already", "choose another name"),
+    "too_many": Kind(429, "Too often", "wait a minute and try again"),
     "wrong_state": Kind(409, "Not in the state it is in", "look at it again"),
     "method_not_allowed": Kind(405, "That can't be done here", "see /openapi.json"),
     "too_large": Kind(413, "The request is too large", "send less"),
@@ -100,3 +105,14 @@ def problem(kind: str, detail: str, *, field: str | None = None, cure: str = "")
 def problem_of(refused: Refused) -> Problem:
     """Return what to answer to a refused request."""
     return problem(refused.kind, refused.detail, field=refused.field, cure=refused.cure)
+
+
+def problem_of_error(error: AuditError) -> Problem:
+    """Return what to answer to an error, by who must act."""
+    if isinstance(error, Refused):
+        return problem_of(error)
+    if isinstance(error, StoreUnavailable):
+        return problem("store_unavailable", str(error))
+    if isinstance(error, Unavailable | Misconfigured):
+        return problem("unavailable", str(error))
+    return problem("internal", str(error))

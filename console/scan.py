@@ -12,7 +12,7 @@ import orjson
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from console.context import Asked, json_answer, saw
+from console.context import Asked, json_answer, needs, saw
 from console.search import NO_CANARIES, Conditions, Query, tenant_of, unbounded
 from schemas.tables import EVENTS
 
@@ -125,7 +125,7 @@ class ScanPage(BaseModel):
 routes: Final = APIRouter(prefix="/scan")
 
 
-@routes.post("", response_model=ScanPage)
+@routes.post("", response_model=ScanPage, dependencies=[needs("read_raw")])
 async def scan(api: Asked, asked: ScanAsked) -> Response:
     """Read raw events with what was derived of them, in the order in which the broker took them."""
     rows = await api.reader.rows(to_query(asked, api.tenant), _AS_JSON)

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from console.api import Api, build_api
-from console.auth import load_token
+from console.auth import ServiceToken, load_token
 from console.ports import Ports
 from console.reading import Asks, Bounds, Reader
+from console.state import State
 from runtime.clickhouse import TooBroad
 from runtime.clock import Clock, SystemClock
 from runtime.health import serve_app
@@ -22,6 +23,7 @@ class ApiService:
     store: Asks
     ports: Ports
     token_file: Path
+    state_file: Path
     host: str = "127.0.0.1"
     port: int = 0
     hosts: frozenset[str] = frozenset()
@@ -35,11 +37,13 @@ async def run_api(service: ApiService, stop: asyncio.Event) -> None:
     """Serve until `stop` is set. Raises `Misconfigured` for a token or a port that won't do."""
     token = load_token(service.token_file)
     reader = Reader(service.store, is_too_broad=is_too_broad, bounds=service.bounds)
+    state = State(service.state_file)
+    await state.open()
     api = Api(
         reader=reader,
         ports=service.ports,
-        token=token,
-        tenant=service.tenant,
+        authenticator=ServiceToken(token, service.tenant),
+        state=state,
         host=service.host,
         hosts=service.hosts,
         clock=service.clock,
@@ -50,6 +54,7 @@ async def run_api(service: ApiService, stop: asyncio.Event) -> None:
             await stop.wait()
     finally:
         await asyncio.to_thread(reader.close)
+        await state.close()
 
 
 def is_too_broad(error: StoreUnavailable) -> bool:

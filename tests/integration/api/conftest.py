@@ -1,6 +1,7 @@
 """One store for all API tests, and clients of an API on it."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,10 +9,12 @@ import pytest
 from pydantic import SecretStr
 
 from console.api import Api, build_api
+from console.auth import ServiceToken
 from console.ports import Ports, Read
 from console.probes import store_probes
 from console.reading import Reader
 from console.service import is_too_broad
+from console.state import State
 from consumers.migrate import migrate
 from runtime.clickhouse import Store
 from tests.integration.api.stored import (
@@ -67,10 +70,12 @@ def seen() -> list[Read]:
 
 
 @pytest.fixture
-async def ask(store: Store, seen: list[Read]) -> AsyncIterator[Any]:
+async def ask(store: Store, seen: list[Read], tmp_path: Path) -> AsyncIterator[Any]:
     """A client factory: `ask(tenant=…)` gives a client with the right token."""
     readers: list[Reader] = []
     clients: list[httpx.AsyncClient] = []
+    state = State(tmp_path / "console.sqlite3")
+    await state.open()
 
     async def saw(read: Read) -> None:
         seen.append(read)
@@ -82,7 +87,8 @@ async def ask(store: Store, seen: list[Read]) -> AsyncIterator[Any]:
         readers.append(reader)
         probes = store_probes(store, Clock().now_ms, [1])
         ports = Ports(ledger, replay, probes, saw)
-        app = build_api(Api(reader, ports, SecretStr(TOKEN), tenant, clock=Clock(), **kwargs))
+        known = kwargs.pop("authenticator", None) or ServiceToken(SecretStr(TOKEN), tenant)
+        app = build_api(Api(reader, ports, known, state, clock=Clock(), **kwargs))
         client = httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app, raise_app_exceptions=False),
             base_url="http://127.0.0.1:8000",
@@ -96,3 +102,4 @@ async def ask(store: Store, seen: list[Read]) -> AsyncIterator[Any]:
         await client.aclose()
     for reader in readers:
         reader.close()
+    await state.close()

@@ -114,7 +114,11 @@ async def test_the_service_serves_and_stops(store: Store, tmp_path: Path) -> Non
     stop = asyncio.Event()
     token_file = tmp_path / "token"
     service = ApiService(
-        store=store, ports=Ports(ledger, replay), token_file=token_file, told=told.set_result
+        store=store,
+        ports=Ports(ledger, replay),
+        token_file=token_file,
+        state_file=tmp_path / "console.sqlite3",
+        told=told.set_result,
     )
     serving = asyncio.create_task(run_api(service, stop))
     url = await asyncio.wait_for(told, 10)
@@ -134,6 +138,11 @@ async def test_the_service_refuses_a_token_that_others_can_read(
     token_file = tmp_path / "token"
     token_file.write_text(TOKEN)
     token_file.chmod(0o644)
-    service = ApiService(store=store, ports=Ports(ledger, replay), token_file=token_file)
+    service = ApiService(
+        store=store,
+        ports=Ports(ledger, replay),
+        token_file=token_file,
+        state_file=tmp_path / "console.sqlite3",
+    )
     with pytest.raises(Misconfigured, match="chmod 600"):
         await run_api(service, asyncio.Event())

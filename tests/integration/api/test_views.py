@@ -115,7 +115,7 @@ async def test_every_read_is_seen(ask: Any, seen: list[Read]) -> None:
     await search(ask("acme"), user="four")
     assert seen[-1].path == "/v1/events"
     assert seen[-1].asked["user"] == "four"
-    assert (seen[-1].tenant, seen[-1].rows) == ("acme", 1)
+    assert (seen[-1].by.tenant, seen[-1].rows) == ("acme", 1)
 
 
 async def test_the_description_names_every_route_and_parameter(ask: Any) -> None:

@@ -1,6 +1,7 @@
 """Working on alerts through the API: taken, given, closed; each on record. After test_views.py."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -9,9 +10,11 @@ from pydantic import SecretStr
 
 from cli.alert_desk import change_writer
 from console.api import Api, build_api
+from console.auth import ServiceToken
 from console.ports import Ports
 from console.reading import Reader
 from console.service import is_too_broad
+from console.state import State
 from consumers.alerts.book import Book
 from consumers.alerts.planning import Placed
 from consumers.alerts.schedule import Attempt
@@ -38,7 +41,8 @@ class Clock:
 class Desk:
     """The API as its tenant sees it, and the events that it published."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, state: State) -> None:
+        self.state = state
         self.published: list[Mapping[str, Any]] = []
         self.is_away = False
         self.reader = Reader(store, is_too_broad=is_too_broad)
@@ -58,7 +62,8 @@ class Desk:
 
     def client(self, tenant: str | None = TENANT, **kwargs: Any) -> httpx.AsyncClient:
         ports = kwargs.get("ports", self.ports)
-        app = build_api(Api(self.reader, ports, SecretStr(TOKEN), tenant, clock=self.clock))
+        known = ServiceToken(SecretStr(TOKEN), tenant)
+        app = build_api(Api(self.reader, ports, known, self.state, clock=self.clock))
         return httpx.AsyncClient(
             transport=httpx.ASGITransport(app=app, raise_app_exceptions=False),
             base_url="http://127.0.0.1:8000",
@@ -70,8 +75,8 @@ NUMBERS = iter(range(100, 1_000))
 
 
 @pytest.fixture
-def desk(store: Store) -> Iterator[Desk]:
-    made = Desk(store)
+def desk(store: Store, tmp_path: Path) -> Iterator[Desk]:
+    made = Desk(store, State(tmp_path / "console.sqlite3"))
     yield made
     made.reader.close()
 

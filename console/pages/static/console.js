@@ -1,0 +1,1 @@
+// progressive enhancements only: every page reads without this

@@ -1,0 +1,1 @@
+-- Accounts, their sessions, and tokens. Only hashes of secrets are here.
