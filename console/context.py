@@ -6,6 +6,7 @@ from typing import Annotated, Any, Final
 
 import orjson
 from fastapi import Depends, Request, Response
+from fastapi.params import Depends as DependsMarker
 
 from console.access import Permission, Principal
 from console.auth import Authenticator
@@ -63,9 +64,9 @@ class Needs:
         api.principal.require(self.permission)
 
 
-def needs(permission: Permission) -> Any:  # noqa: ANN401 - FastAPI's own marker
+def needs(permission: Permission) -> DependsMarker:
     """Return the dependency for a route; every route but the login has one."""
-    return Depends(Needs(permission))
+    return DependsMarker(Needs(permission))
 
 
 PARAMETERS_MAX: Final = 32  # there are about half as many

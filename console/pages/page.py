@@ -16,9 +16,8 @@ from console.context import NOBODY, api_of, each_once, needs
 from console.pages.rendering import render
 from console.problems import Refused
 
-Form = Literal["html", "json", "csv"]
-FORMS: Final[tuple[tuple[str, Form], ...]] = ((".json", "json"), (".csv", "csv"), ("", "html"))
-FIELDS_MAX: Final = 1_000
+Shape = Literal["html", "json", "csv"]
+FORMS: Final[tuple[tuple[str, Shape], ...]] = ((".json", "json"), (".csv", "csv"), ("", "html"))
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
@@ -74,7 +73,7 @@ def page(router: APIRouter, path: str, permission: Permission) -> Callable[[Hand
 def action(router: APIRouter, path: str, permission: Permission) -> Callable[[Handler], Handler]:
     """Register a handler for the form that a page posts; it ends with `see(path)`, or with a page.
 
-    The handler takes `form: Fields`, which only a form of the same session gets through.
+    The handler takes `form: Fields` (console/pages/form.py), which only a form of the same session gets through.
     """
 
     def register(handler: Handler) -> Handler:
@@ -98,7 +97,7 @@ def see(path: str) -> Response:
     return RedirectResponse(path, status_code=303)
 
 
-def respond(request: Request, shown: Page | Response, form: Form) -> Response:
+def respond(request: Request, shown: Page | Response, form: Shape) -> Response:
     """Return a page in the form asked for."""
     if isinstance(shown, Response):
         return shown
@@ -141,10 +140,7 @@ def defused(value: object) -> object:
     return "" if value is None else value
 
 
-def _endpoint(handler: Handler, form: Form) -> Callable[..., Awaitable[Response]]:
-    async def endpoint(request: Request, **given: Any) -> Response:  # noqa: ANN401 - FastAPI's
-        return respond(request, await handler(**given), form)
-
+def _endpoint(handler: Handler, form: Shape) -> Callable[..., Awaitable[Response]]:
     signature = inspect.signature(handler)
     asked = inspect.Parameter("request", inspect.Parameter.KEYWORD_ONLY, annotation=Request)
     given = [
@@ -153,12 +149,12 @@ def _endpoint(handler: Handler, form: Form) -> Callable[..., Awaitable[Response]
         if one.name != "request"
     ]
     takes_request = "request" in signature.parameters
-    if takes_request:
 
-        async def with_request(request: Request, **given: Any) -> Response:  # noqa: ANN401 - same
-            return respond(request, await handler(request=request, **given), form)
+    async def endpoint(request: Request, **values: object) -> Response:
+        if takes_request:
+            values["request"] = request
+        return respond(request, await handler(**values), form)
 
-        endpoint = with_request
     endpoint.__signature__ = inspect.Signature([asked, *given])  # type: ignore[attr-defined] # FastAPI reads it
     endpoint.__doc__ = handler.__doc__
     return endpoint
