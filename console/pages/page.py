@@ -73,7 +73,7 @@ def page(router: APIRouter, path: str, permission: Permission) -> Callable[[Hand
 def action(router: APIRouter, path: str, permission: Permission) -> Callable[[Handler], Handler]:
     """Register a handler for the form that a page posts; it ends with `see(path)`, or with a page.
 
-    The handler takes `form: Fields` (console/pages/form.py), which only a form of the same session gets through.
+    The handler takes `form: Fields` (console/pages/form.py): only a form of the same session passes.
     """
 
     def register(handler: Handler) -> Handler:
