@@ -129,9 +129,14 @@ class RuleWatch:
             event(log, "new rules are refused", level=logging.WARNING, reason=refusal)
 
 
+def lint_command(dirs: Sequence[Path]) -> str:
+    """Return the command that names what is wrong with the rules of these folders."""
+    named = "".join(f" --dir {shlex.quote(str(folder.resolve()))}" for folder in dirs)
+    return f"audit rules lint{named}"
+
+
 def refusal_alert(refusals: Sequence[str], at: str, dirs: Sequence[Path] = ()) -> Alert:
     """Say that rules of these folders are not at work; the same for the same refusals."""
-    named = "".join(f" --dir {shlex.quote(str(folder.resolve()))}" for folder in dirs)
     text = "; ".join(refusals[:REFUSALS_SHOWN])
     more = f"; and {len(refusals) - REFUSALS_SHOWN} more" if len(refusals) > REFUSALS_SHOWN else ""
     return Alert(
@@ -143,7 +148,7 @@ def refusal_alert(refusals: Sequence[str], at: str, dirs: Sequence[Path] = ()) -
         tenant="default",
         group="rules",
         summary=f"Not at work: {text}{more}"[:SUMMARY_MAX],
-        runbook=f"audit rules lint{named}\nMend the file; it is taken over within seconds.",
+        runbook=f"{lint_command(dirs)}\nMend the file; it is taken over within seconds.",
         occurred=at,
         recorded=at,
     )

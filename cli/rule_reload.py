@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from cli.detecting import Detecting, RuleWatch, refusal_alert
+from cli.detecting import Detecting, RuleWatch, lint_command, refusal_alert
 from detections.stateful.alerts import to_rfc3339
 from pipeline.emit import Emitter
 from pipeline.run import OutAlert
@@ -96,7 +96,9 @@ async def reload_rules(
             readiness.meet(RULES)  # what was refused from the start keeps nothing from working
         else:
             missing = f"{len(watch.refused)} new rules are refused; the old ones go on"
-            readiness.miss(RULES, missing, "`audit rules lint` names them; mend the files")
+            readiness.miss(
+                RULES, missing, f"`{lint_command(watch.dirs)}` names them; mend the files"
+            )
         if watch.refused not in ((), told) and await _tell(watch, make_emitter):
             told = watch.refused
         await asyncio.sleep(PERIOD_S)

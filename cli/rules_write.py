@@ -1,6 +1,7 @@
 """`audit rules new` and `audit rules except`: files of rules, tests and exceptions, made right."""
 
 import re
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -169,6 +170,7 @@ def new(*, name: str, kind: str, folder: Path, author: str) -> None:
 @click.option("--owner", required=True, help="Who stands for it.")
 @click.option("--reason", required=True, help="Why it is no finding.")
 @click.option("--until", required=True, help="When it ends: 2026-12-31, or in 90d.")
+@click.option("--tenant", help="Only for events of this tenant; for all by default.")
 @click.option(
     "--in",
     "folder",
@@ -184,6 +186,7 @@ def except_from(
     owner: str,
     reason: str,
     until: str,
+    tenant: str | None,
     folder: Path | None,
 ) -> None:
     """Except from RULE what a selection matches, as a file with owner, reason and end.
@@ -205,19 +208,19 @@ def except_from(
     into = folder or next(iter(dirs), None)
     if into is None:
         raise Misconfigured("name the folder of rules to put it in: --in, or AUDIT_RULES_DIRS")
-    path, text = _exception(found, where, (owner, reason, _end(until)), into)
+    told = {"owner": owner, "reason": reason, "expires": _end(until)}
+    path, text = _exception(found, where, told | ({"tenant": tenant} if tenant else {}), into)
     check = load_rules(loaded.folder.rules, exceptions=[RuleFile(str(path), text)])
     faults = [refusal for refusal in check.refusals if refusal.path == str(path)]
     if faults:
-        raise Misconfigured("\n".join(f"--where: {fault.reason}" for fault in faults))
+        raise Misconfigured("\n".join(fault.reason for fault in faults))
     _write_new(path, text)
     out.print(visible(f"made {path}"), markup=False, soft_wrap=True)
 
 
 def _exception(
-    rule: SigmaRule, where: tuple[str, ...], told: tuple[str, str, str], folder: Path
+    rule: SigmaRule, where: tuple[str, ...], told: Mapping[str, str], folder: Path
 ) -> tuple[Path, str]:
-    owner, reason, expires = told
     selection: dict[str, Any] = {}
     for line in where:
         try:
@@ -236,12 +239,7 @@ def _exception(
         "name": f"{rule.rule_id}-except-{identity[:8]}"[:128],
         "logsource": dict(rule.document["logsource"]),
         "detection": {"selection": selection, "condition": "selection"},
-        "exception": {
-            "rules": [rule.rule_id],
-            "owner": owner,
-            "reason": reason,
-            "expires": expires,
-        },
+        "exception": {"rules": [rule.rule_id], **told},
     }
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=100)
     return folder / EXCEPTIONS / f"{rule.rule_id}_{identity[:8]}.yml", text

@@ -135,7 +135,7 @@ def _tell(layout: Layout, took_s: float) -> None:
     option = "" if data == ".data" else f" --data {data}"
     lines = (
         f"\n[bold]Audit Stream is up[/] ({took_s:.1f} s), on loopback, all kept in {data}",
-        f"  Kafka     {layout.bootstrap}   topics audit.events, .records, .signals, .state, .alerts",
+        f"  Kafka     {layout.bootstrap}   topics audit.{{events,records,signals,state,alerts}}",
         f"  API       {layout.api}/v1   token in {data}/token",
         f"  metrics   http://{LOOPBACK}:{layout.ports['pipeline-health']}/metrics   pipeline",
         f"            http://{LOOPBACK}:{layout.ports['store-health']}/metrics   store",

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from cli import rules_backtest
@@ -248,6 +249,24 @@ def test_exception_hides_what_it_names(tmp_path: Path) -> None:
     listed = run("list", "--dir", str(tmp_path), "--json")
     assert listed.exit_code == 0
     assert listed.stderr == ""
+
+
+def test_exception_can_be_for_one_tenant(tmp_path: Path) -> None:
+    made = run(
+        "except",
+        "mass-export",
+        "--where",
+        "user: svc-archive",
+        "--tenant",
+        "acme",
+        *EXCEPT,
+        "--in",
+        str(tmp_path),
+    )
+    assert made.exit_code == 0, made.output
+    (exception,) = read_folder(tmp_path).exceptions
+    text = exception.text if isinstance(exception.text, str) else exception.text.decode()
+    assert yaml.safe_load(text)["exception"]["tenant"] == "acme"
 
 
 @pytest.mark.parametrize(
