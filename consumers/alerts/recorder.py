@@ -17,7 +17,7 @@ from runtime.log import event
 from runtime.retry import Backoff, retry_unavailable
 from schemas.errors import Unavailable
 
-GATHER_S: Final = 0.05
+GATHER_S: Final = 0.25  # nobody waits for it: delivery goes on, and offsets are committed later
 ROWS_MAX: Final = 1_000
 WAITING_MAX: Final = 20_000  # with the store away and so many waiting, who has more must wait too
 BACKOFF: Final = Backoff(initial_s=0.1, max_s=5.0)
