@@ -7,10 +7,10 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --no-bui
 PACKAGES := schemas detections runtime producers pipeline consumers console cli
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-dev run test chaos check lint types imports tidy fmt schema bench lock clean
+.PHONY: help setup setup-dev run test chaos check lint types imports tidy fmt schema screenshots bench lock clean
 
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-11s %s\n", $$1, $$2}'
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
@@ -63,6 +63,9 @@ fmt: setup-dev ## format the code
 
 schema: setup ## write schemas/event.schema.json anew from the model
 	@$(BIN)/python -m schemas.publish
+
+screenshots: setup-dev ## take the pictures of the README and docs/console.md anew (needs Chromium)
+	@exec $(BIN)/python -m tests.browser.screenshots
 
 .venv-bench/.done: bench/requirements.lock $(VENV)/.run
 	@echo "Installing what we are measured against, pinned in bench/requirements.lock, into .venv-bench ..."

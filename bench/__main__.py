@@ -1,6 +1,7 @@
 """`make bench`: all sections, or those that are named; tables to standard output.
 
-python -m bench [stage1|sink|latency|load|disk|search|growth|engine|stage2 …] [--full] [--write]
+python -m bench [stage1|sink|latency|load|disk|search|export|growth|engine|stage2 …]
+    [--full] [--write]
 """
 
 import argparse
@@ -16,6 +17,7 @@ from bench import (
     cloudtrail,
     disk,
     engine,
+    export,
     growth,
     latency,
     path,
@@ -42,7 +44,7 @@ def options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rate", type=int, default=1_000, help="events/s of latency and growth")
     parser.add_argument("--only", default="", help="stage1: contenders with this in their name")
     parser.add_argument(
-        "--keep", type=Path, help="search, backtest: keep the filled store in this folder"
+        "--keep", type=Path, help="search, export, backtest: keep the filled store in this folder"
     )
     chosen = parser.parse_args(argv)
     unknown = set(chosen.sections) - set(SECTIONS)
@@ -95,6 +97,10 @@ def _stage2(o: argparse.Namespace) -> Table:
     return stage2.run(signals=count, groups=count if o.full else count // 4)
 
 
+def _export(o: argparse.Namespace) -> Table:
+    return export.run(rows=o.events or (10_000_000 if o.full else 200_000), kept=o.keep)
+
+
 def _engine(o: argparse.Namespace) -> Table:
     return engine.run(repeats=o.repeats or (9 if o.full else 5))
 
@@ -110,6 +116,7 @@ SECTIONS: Final[Mapping[str, Callable[[argparse.Namespace], Table]]] = {
     "stage2": _stage2,
     "stateful": _stateful,
     "engine": _engine,
+    "export": _export,
     "cloudtrail": lambda _options: cloudtrail.run(),
     "backtest": lambda o: backtest.run(
         rows=o.events or (5_000_000 if o.full else 500_000), kept=o.keep

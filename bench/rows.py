@@ -1,7 +1,7 @@
 """Stores filled without Kafka, and what lies in them; a process of its own, as chDB needs.
 
-`python -m bench.rows FOLDER fill ROWS [SIZE_BYTES]`, `python -m bench.rows FOLDER cloudtrail FILE`
-and `python -m bench.rows FOLDER parts [merged]`.
+`python -m bench.rows FOLDER fill ROWS [SIZE_BYTES]`, `python -m bench.rows FOLDER book`,
+`python -m bench.rows FOLDER cloudtrail FILE` and `python -m bench.rows FOLDER parts [merged]`.
 """
 
 import json
@@ -46,6 +46,11 @@ def fill(folder: Path, rows: int, size_bytes: int = 1_000) -> None:
 def fill_cloudtrail(folder: Path, file: Path) -> None:
     """Bring the events of a CloudTrail file into the store in `folder`, as the sink would."""
     _run(folder, "cloudtrail", str(file))
+
+
+def book(folder: Path) -> None:
+    """Write the ledger's lines of the rows in `folder`, as if the sink had stored them."""
+    _run(folder, "book")
 
 
 def part_sizes(folder: Path, *, merged: bool = False) -> dict[str, Any]:
@@ -139,6 +144,16 @@ def _copy_sql(copy: int) -> str:
     )
 
 
+# What no sink has stored has no lines: one a partition, with the offsets between as gaps.
+_BOOK: Final = """
+INSERT INTO batches (incarnation, topic, partition, origin_from, origin_next, record_first,
+  record_last, rows_stored, gaps)
+SELECT incarnation, topic, partition, 0, max(offset) + 1, 0, max(offset), count(),
+  max(offset) + 1 - count()
+FROM events GROUP BY incarnation, topic, partition
+"""
+
+
 def _parts(store: Store, *, merged: bool) -> dict[str, Any]:
     if merged:
         store.command("OPTIMIZE TABLE events FINAL")
@@ -167,6 +182,8 @@ def main() -> None:
     with Store(f"chdb://{folder}/store") as store:
         if what == "fill":
             _fill(store, int(rest[0]), int(rest[1]))
+        elif what == "book":
+            store.command(_BOOK)
         elif what == "cloudtrail":
             migrate(store)
             _insert(store, _cloudtrail_events(Path(rest[0])))

@@ -1,19 +1,17 @@
 """The commands that work on alerts: take, assign, close, note, reopen; counts, and targets."""
 
-import getpass
 from collections.abc import Callable, Mapping
+from functools import wraps
 from pathlib import Path
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Final
 
 import click
 
 from cli.context import api_options, ends_well, json_option, open_client
 from cli.showing import quoted, short
 from cli.terminal import SEVERITY_STYLES, Column, err, out, print_json, print_table
-from schemas.errors import Misconfigured
 
-P = ParamSpec("P")
-R = TypeVar("R")
+Asked = Mapping[str, str | None]
 
 RULE_TABLE: Final = {
     "title": Column("TITLE", least=20),
@@ -42,35 +40,51 @@ TARGET_TABLE: Final = {
 }
 
 
-def by_option(command: Callable[P, R]) -> Callable[P, R]:
-    """Add `--by NAME`."""
-    return click.option(
-        "--by",
-        help="Who does it; your login name by default.",
-    )(command)
+by_option: Final = click.option(
+    "--by", help="Who does it, for the service's token; your login name by default."
+)
+note_option: Final = click.option("--note", help="Why, or what was found; kept in the history.")
 
 
-note_option = click.option("--note", help="Why, or what was found; kept in the history.")
+def changing(asked: Callable[..., Asked]) -> click.Command:
+    """Make the command that changes the alert ID by what the function makes of its own options.
+
+    Its name and help are the function's.
+    """
+
+    @wraps(asked)
+    def run(  # its options are those of all commands, then its own
+        *,
+        data: Path,
+        api: str | None,
+        token_file: Path | None,
+        as_json: bool,
+        by: str | None,
+        alert_id: str,
+        **given: str | bool | None,
+    ) -> None:
+        client = open_client(data, api, token_file)
+        body = {**asked(**given), "by": by}
+        body = {name: value for name, value in body.items() if value is not None}
+        answer = client.post(f"/alerts/{quoted(alert_id)}/changes", body)
+        print_json(answer) if as_json else _print_changes(answer)
+        _warn(answer)
+
+    shared = (click.argument("alert_id", metavar="ID"), by_option, json_option, api_options)
+    command = ends_well(run)
+    for option in shared:
+        command = option(command)
+    return click.command()(command)
 
 
-def _change(
-    client_of: tuple[Path, str | None, Path | None],
-    alert_id: str,
-    by: str | None,
-    asked: Mapping[str, Any],
-    *,
-    as_json: bool,
-) -> None:
-    client = open_client(*client_of)
-    body = {name: value for name, value in asked.items() if value is not None}
-    answer = client.post(f"/alerts/{quoted(alert_id)}/changes", {**body, "by": by or _login()})
-    if as_json:
-        print_json(answer)
+def _print_changes(answer: Mapping[str, Any]) -> None:
     for change in answer["changes"]:
-        if not as_json:
-            was = f" (was {change['before']})" if change["before"] else ""
-            said = f"{change['kind']}: {change['value']}{was}"
-            out.print(said, markup=False, soft_wrap=True)
+        was = f" (was {change['before']})" if change["before"] else ""
+        said = f"{change['kind']}: {change['value']}{was}"
+        out.print(said, markup=False, soft_wrap=True)
+
+
+def _warn(answer: Mapping[str, Any]) -> None:
     if not answer["changes"]:
         err.print("Nothing changed: it is so already.")
     elif not answer["audited"]:
@@ -82,125 +96,41 @@ def _change(
         )
 
 
-def _login() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError) as error:
-        raise Misconfigured("this user has no name: say who you are with --by") from error
-
-
-@click.command()
-@api_options
-@json_option
-@by_option
+@changing
 @note_option
-@click.argument("alert_id", metavar="ID")
-@ends_well
-def ack(
-    *,
-    data: Path,
-    api: str | None,
-    token_file: Path | None,
-    as_json: bool,
-    by: str | None,
-    note: str | None,
-    alert_id: str,
-) -> None:
+def ack(note: str | None) -> Asked:
     """Acknowledge an alert: you look at it, nobody else is called. Its repeats join it."""
-    asked = {"status": "acknowledged", "note": note}
-    _change((data, api, token_file), alert_id, by, asked, as_json=as_json)
+    return {"status": "acknowledged", "note": note}
 
 
-@click.command()
-@api_options
-@json_option
-@by_option
-@note_option
-@click.argument("alert_id", metavar="ID")
+@changing
 @click.argument("assignee", metavar="WHO")
-@ends_well
-def assign(
-    *,
-    data: Path,
-    api: str | None,
-    token_file: Path | None,
-    as_json: bool,
-    by: str | None,
-    note: str | None,
-    alert_id: str,
-    assignee: str,
-) -> None:
+@note_option
+def assign(assignee: str, note: str | None) -> Asked:
     """Give an alert to somebody; to '' for nobody."""
-    asked = {"assignee": assignee, "note": note}
-    _change((data, api, token_file), alert_id, by, asked, as_json=as_json)
+    return {"assignee": assignee, "note": note}
 
 
-@click.command()
-@api_options
-@json_option
-@by_option
+@changing
 @note_option
 @click.option("--false-positive", is_flag=True, help="The rule was wrong: count it as noise.")
-@click.argument("alert_id", metavar="ID")
-@ends_well
-def resolve(
-    *,
-    data: Path,
-    api: str | None,
-    token_file: Path | None,
-    as_json: bool,
-    by: str | None,
-    note: str | None,
-    false_positive: bool,
-    alert_id: str,
-) -> None:
+def resolve(note: str | None, *, false_positive: bool) -> Asked:
     """Close an alert; the next one of its kind opens a new group and pages."""
-    asked = {"status": "false_positive" if false_positive else "resolved", "note": note}
-    _change((data, api, token_file), alert_id, by, asked, as_json=as_json)
+    return {"status": "false_positive" if false_positive else "resolved", "note": note}
 
 
-@click.command()
-@api_options
-@json_option
-@by_option
+@changing
 @note_option
-@click.argument("alert_id", metavar="ID")
-@ends_well
-def reopen(
-    *,
-    data: Path,
-    api: str | None,
-    token_file: Path | None,
-    as_json: bool,
-    by: str | None,
-    note: str | None,
-    alert_id: str,
-) -> None:
+def reopen(note: str | None) -> Asked:
     """Open an alert again."""
-    _change(
-        (data, api, token_file), alert_id, by, {"status": "open", "note": note}, as_json=as_json
-    )
+    return {"status": "open", "note": note}
 
 
-@click.command()
-@api_options
-@json_option
-@by_option
-@click.argument("alert_id", metavar="ID")
+@changing
 @click.argument("text")
-@ends_well
-def note(
-    *,
-    data: Path,
-    api: str | None,
-    token_file: Path | None,
-    as_json: bool,
-    by: str | None,
-    alert_id: str,
-    text: str,
-) -> None:
+def note(text: str) -> Asked:
     """Add a note to an alert's history."""
-    _change((data, api, token_file), alert_id, by, {"note": text}, as_json=as_json)
+    return {"note": text}
 
 
 @click.command()

@@ -73,7 +73,7 @@ class RuleWatch:
         # None: they could not be looked at, and whatever comes next is news
         self._taken: Signature | None = None
         self._seen: Signature | None = None
-        self._taken = self._seen = _look(self._dirs)
+        self._taken = self._seen = look(self._dirs)
         self.current = self._compile()
         self.reloads_total = 0
         self.refused_total = 0
@@ -111,7 +111,7 @@ class RuleWatch:
 
     def _look(self) -> Signature:
         try:
-            return _look(self._dirs)
+            return look(self._dirs)
         except Misconfigured:
             self._taken = self._seen = None
             raise
@@ -160,7 +160,7 @@ def _unplaced(refusal: str) -> str:
     return path + rest.lstrip("0123456789")
 
 
-def _look(dirs: Sequence[Path]) -> Signature:
+def look(dirs: Sequence[Path]) -> Signature:
     """Return what tells one state of the folders from another; costs a `stat` a file.
 
     Raises `Misconfigured` for what can't be looked at.

@@ -2,19 +2,40 @@
 
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any, Final
 
 import click
+from rich.cells import cell_len
 
 from cli.client import Client, Refused
 from cli.context import api_options, ends_well, json_option, limit_option, open_client
-from cli.showing import at_of, print_alert, print_event, print_raw, print_section, quoted, short
-from cli.terminal import Column, csv_lines, err, json_text, out, print_json, print_table
+from cli.showing import (
+    INDENT,
+    at_of,
+    print_alert,
+    print_event,
+    print_raw,
+    print_section,
+    quoted,
+    short,
+)
+from cli.terminal import (
+    Column,
+    csv_lines,
+    err,
+    json_text,
+    out,
+    print_json,
+    print_table,
+    visible,
+)
 from schemas.errors import Misconfigured
 
+SHOWN_BESIDE: Final = 60  # characters of a query before and after what is wrong with it
 ALERT_ID: Final = re.compile(r"[0-9a-f]{32}")
 EVENT_TABLE: Final = {
     "timestamp": Column("TIME (UTC)"),
@@ -77,7 +98,8 @@ NOT_STORED: Final = (
 )
 
 
-@click.command()
+@click.command(context_settings={"ignore_unknown_options": True})
+@click.argument("query", nargs=-1, type=click.UNPROCESSED)
 @api_options
 @click.option("--user", help="Who; * stands for any text.")
 @click.option("--action", help="What, such as authentication.login.* .")
@@ -109,14 +131,47 @@ def search(
     limit: int,
     form: str,
     as_json: bool,
+    query: tuple[str, ...],
     **filters: str | None,
 ) -> None:
-    """Find events, newest first. Without options: the latest."""
+    """Find events, newest first. Without anything: the latest.
+
+    QUERY is of the search language, in single quotes: 'user:jane* -result:success risk>50
+    since:7d "free text"'. docs/search.md is the one page on it. Options narrow it further.
+    """
+    asked = query_of(query)
     if as_json and form not in ("table", "json"):
         raise Misconfigured(f"--json and --format {form} exclude each other: leave one out")
     client = open_client(data, api, token_file)
+    filters["q"] = asked
     events = client.pages("/events", "events", filters, limit)
-    _print_events(events, "json" if as_json else form, _widen(filters))
+    try:
+        _print_events(events, "json" if as_json else form, _widen(filters))
+    except Refused as error:
+        if error.place is None or asked is None:
+            raise
+        told = f"{error}\n{pointed(asked, *error.place)}"
+        raise Refused(told, error.status) from error
+
+
+def query_of(words: Sequence[str]) -> str | None:
+    """Join the words of a query. One that begins with `--` is an option that there isn't."""
+    for word in words:
+        if word.startswith("--"):
+            given = click.get_current_context().command.params
+            names = [name for option in given for name in option.opts if name.startswith("--")]
+            name = word.partition("=")[0]
+            raise click.NoSuchOption(name, possibilities=get_close_matches(name, names, n=1))
+    return " ".join(words).strip() or None
+
+
+def pointed(query: str, position: int, length: int) -> str:
+    """Return the query with a line under it that points at what is wrong."""
+    first = max(0, position - SHOWN_BESIDE)
+    before, after = query[first:position], query[position : position + length + SHOWN_BESIDE]
+    blank = " " * cell_len(visible(before))
+    marks = "^" * max(1, cell_len(visible(query[position : position + length])))
+    return f"{INDENT}{visible(before)}{visible(after)}\n{INDENT}{blank}{marks}"
 
 
 def _widen(filters: Mapping[str, str | None]) -> str:
@@ -125,7 +180,8 @@ def _widen(filters: Mapping[str, str | None]) -> str:
     if not given:
         return "There is no event yet: publish one, see `audit publish --help`."
     words = ["put --since further back"] if "since" in given else []
-    words += ["leave an option out"] if set(given) - {"since"} else []
+    words += ["leave an option out"] if set(given) - {"since", "q"} else []
+    words += ["ask for less in the query"] if "q" in given else []
     return f"No event matches: {', or '.join(words)}."
 
 

@@ -12,10 +12,13 @@ from pydantic.fields import FieldInfo
 
 from cli.canary_service import CanaryMetrics, CanaryPorts, CanaryRunner
 from cli.detecting import RuleWatch
+from cli.outbox_service import measure_outbox
 from cli.rule_folder import shipped
 from cli.rule_reload import RuleMetrics
 from cli.rules_shared import Loud, kind_of, loud_of
 from cli.stage2_service import measure_stage2
+from console.metrics import ConsoleMetrics
+from console.outbox import Filling
 from consumers.alerts.tally import Tally as AlertTally
 from consumers.sink.metrics import SinkMetrics
 from consumers.sink.reconcile import ReconcileMetrics
@@ -99,6 +102,8 @@ def metrics() -> str:
     )
     measure_stage2(registry, rules, idle)
     CanaryMetrics(registry, CanaryRunner(cast("CanaryPorts", _Nothing()), b"", Pace(0, 0)))
+    ConsoleMetrics(registry)
+    measure_outbox(registry, Filling(), lambda: 0.0)
     rows = sorted(_metric(collector) for collector in _collectors(registry))
     return METRICS + "".join(row for group in rows for row in group)
 

@@ -20,6 +20,7 @@ from runtime.settings import (
     CanarySettings,
     KafkaSettings,
     LogSettings,
+    OidcSettings,
     PipelineSettings,
     RuleSettings,
     ServiceSettings,
@@ -33,7 +34,7 @@ MAKE_TOPICS: Final = (
     " settings of topics that exist are left to `audit topics --verify` (pipeline only)."
 )
 STAGE_HELP: Final = "Judge events (1), correlate them (2), or both in one process (pipeline only)."
-STORE_CLASSES: Final = (StoreSettings, SinkSettings, AlertSettings, ApiSettings)
+STORE_CLASSES: Final = (StoreSettings, SinkSettings, AlertSettings, ApiSettings, OidcSettings)
 RULE_CLASSES: Final = (PipelineSettings, RuleSettings, CanarySettings)
 SETTINGS: Final[dict[str, tuple[type[ServiceSettings], ...]]] = {
     "pipeline": (LogSettings, KafkaSettings, PipelineSettings, RuleSettings, CanarySettings),
@@ -44,6 +45,7 @@ SETTINGS: Final[dict[str, tuple[type[ServiceSettings], ...]]] = {
         KafkaSettings,
         StoreSettings,
         ApiSettings,
+        OidcSettings,
         AlertSettings,
         *RULE_CLASSES,
     ),
@@ -51,6 +53,7 @@ SETTINGS: Final[dict[str, tuple[type[ServiceSettings], ...]]] = {
 }
 
 ALERTING: Final = frozenset({"alerts", "store"})  # these deliver, by targets and routes
+SERVING: Final = frozenset({"api", "store"})  # these let people in
 
 config_option = click.option(
     "--config",
@@ -120,11 +123,23 @@ def _policy_problems(given: Given) -> list[str]:
     return []
 
 
+def _people_problems(given: Given) -> list[str]:
+    """Read what the settings say of the provider of identities as the API would at its start."""
+    people = importlib.import_module("cli.people_service")
+    try:
+        people.provider_of(load(OidcSettings, given))
+    except Misconfigured as error:
+        return str(error).splitlines()
+    return []
+
+
 def print_check(service: str, given: Given) -> None:
     """Print every setting with where it came from, then every problem; exit 2 if there is one."""
     rows, problems = check(SETTINGS[service], given, known=CLIENT_NAMES)
     if not problems and service in ALERTING:
         problems = _policy_problems(given)
+    if not problems and service in SERVING:
+        problems = _people_problems(given)
     width = max(len(row.name) for row in rows)
     for row in rows:
         shown = f"{row.name:<{width}}  {visible(row.value)}"

@@ -15,10 +15,17 @@ from cli.alert_desk import change_writer, publishing
 from cli.alert_policy import alert_policy
 from cli.canary_key import read_canary_key
 from cli.canary_service import run_canaries
+from cli.outbox_service import CONDITION as OUTBOX
+from cli.outbox_service import recording
 from cli.own_loop import run_in_own_loop
+from cli.people_service import LISTENS, with_people
 from cli.replaying import Replayer, judge_by
+from cli.rule_views import RuleShelf
+from cli.sql_service import sql_desk
 from console.canaries import canary_probe
 from console.doctor import disk_probe, lag_probe, token_probe
+from console.export.desk import ExportLimits
+from console.outbox import outbox_probe
 from console.ports import Ports
 from console.probes import kafka_probes, store_probes, target_probe
 from console.reading import Bounds
@@ -46,6 +53,7 @@ from runtime.settings import (
     AlertSettings,
     ApiSettings,
     CanarySettings,
+    ExportSettings,
     KafkaSettings,
     PipelineSettings,
     RuleSettings,
@@ -83,7 +91,7 @@ async def run_parts(given: Given, names: Sequence[str], *, data: Path) -> None:
     """Run the named parts until cancelled, or until one of them fails, whose error is raised."""
     kafka, stored = load(KafkaSettings, given), load(StoreSettings, given)
     registry = CollectorRegistry()
-    conditions = {"sink": SINK_CONDITIONS, "alerts": ALERT_CONDITIONS, "api": ()}
+    conditions = {"sink": SINK_CONDITIONS, "alerts": ALERT_CONDITIONS, "api": (OUTBOX, LISTENS)}
     readiness = Readiness([c for name in names for c in conditions[name]])
     async with AsyncExitStack() as stack:
         host, port = _health(given, names[0])
@@ -241,31 +249,42 @@ async def _api(parts: Parts, stop: asyncio.Event) -> None:
         target_probe([target.name for target in targets]),
         canary_probe(parts.store, canaries.period_s, has_key=bool(canary_key)),
     ]
-
-    def make_emitter() -> Emitter:
-        return Emitter(BrokerAddress(parts.kafka.bootstrap, options))
-
+    make_emitter = partial(Emitter, BrokerAddress(parts.kafka.bootstrap, options))
     judged_by = load(PipelineSettings, parts.given)
     rule_dirs = load(RuleSettings, parts.given).dirs
     make_judge = partial(judge_by, judged_by, rule_dirs, canary_key)
     replayer = Replayer(parts.store, make_judge, make_emitter, clock.now_ms)
-    async with publishing(parts.kafka) as publish:
+    state_file = parts.data / STATE_FILE
+    async with (
+        publishing(parts.kafka) as publish,
+        recording(parts.kafka, state_file, parts.registry, parts.readiness, clock) as records,
+        sql_desk(stored, parts.store) as desk,
+    ):
         ports = Ports(
             ledger=ask_ledger,
             replay=replayer.replay,
-            probes=probes,
+            probes=[*probes, outbox_probe(records.outbox)],
+            saw=records.saw,
+            record=records.record,
+            sql=desk,
             publish=publish,
             change=change_writer(parts.store),
             targets=[target.name for target in targets],
+            rules=RuleShelf(rule_dirs, is_on=judged_by.rules),
         )
         service = ApiService(
             parts.store,
             ports,
             token_file,
-            parts.data / STATE_FILE,
-            host=settings.host,
-            port=settings.port,
+            state_file,
             bounds=Bounds(seconds_max=stored.query_timeout_s),
+            export_limits=export_limits(parts.given),
             clock=clock,
         )
-        await run_api(service, stop)
+        await run_api(with_people(service, parts.given, parts.registry, parts.readiness), stop)
+
+
+def export_limits(given: Given) -> ExportLimits:
+    """Return what exports may take, as the settings have it."""
+    settings = load(ExportSettings, given)
+    return ExportLimits(settings.rows_max, settings.bytes_max, settings.open_max, settings.keep_s)

@@ -14,6 +14,7 @@ from typing import Final
 import click
 
 from cli.canary_key import CANARY_KEY
+from cli.client import Client, Refused
 from cli.context import CLIENT_NAMES, data_option, ends_well
 from cli.terminal import err, out
 from console.auth import load_token
@@ -24,12 +25,13 @@ from runtime.environment import process_environment
 from runtime.lifecycle import PARENT_FD
 from runtime.ports import LOOPBACK
 from runtime.probe import ready_probe
-from runtime.settings import ALL, AlertSettings, ApiSettings
+from runtime.settings import ALL, AlertSettings, ApiSettings, OidcSettings
 from runtime.supervisor import BrokerChild, Child, Command, CommandSpec, Supervisor
-from schemas.errors import Misconfigured
+from schemas.errors import Misconfigured, Unavailable
 
 PORTS: Final = ("kafka", "controller", "api", "pipeline-health", "store-health", "sample-health")
 READY_TIMEOUT_S: Final = 90.0
+LINK_TIMEOUT_S: Final = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,14 +68,15 @@ def up(*, data: Path, sample: bool, port: int | None, kafka_port: int | None) ->
     _refuse_wrong(given, port, kafka_port)
     began = time.monotonic()
     with DataDir(data) as folder:
-        load_token(load(ApiSettings, given).token_file or folder.path / "token")
+        token_file = load(ApiSettings, given).token_file or folder.path / "token"
+        load_token(token_file)
         load_token(folder.path / CANARY_KEY)  # before those who need it start, both at once
         wanted = dict.fromkeys(PORTS) | {"api": port, "kafka": kafka_port}
         layout = Layout(folder.path, folder.ports(wanted))
         ensure_installed()
         children = _children(layout, folder, environment, sample=sample)
         supervisor = Supervisor(children, _announce)
-        asyncio.run(supervisor.run(lambda: _tell(layout, time.monotonic() - began)))
+        asyncio.run(supervisor.run(lambda: _tell(layout, token_file, time.monotonic() - began)))
 
 
 def _refuse_wrong(given: Given, port: int | None, kafka_port: int | None) -> None:
@@ -87,6 +90,9 @@ def _refuse_wrong(given: Given, port: int | None, kafka_port: int | None) -> Non
     if alerts.targets or alerts.routes:
         # only then: what reads them takes long to import
         importlib.import_module("cli.alert_policy").alert_policy(alerts)
+    oidc = load(OidcSettings, given)
+    if oidc.issuer:
+        importlib.import_module("cli.people_service").provider_of(oidc)
 
 
 def _children(
@@ -129,12 +135,23 @@ def _announce(line: str) -> None:
         err.print(line, markup=False, soft_wrap=True)
 
 
-def _tell(layout: Layout, took_s: float) -> None:
+def _login_link(layout: Layout, token_file: Path) -> str:
+    """Return a link that logs in once; or, where the API gives none yet, how to get one."""
+    try:
+        client = Client(layout.api, token_file, LINK_TIMEOUT_S)
+        return str(client.post("/people/login-links", {})["link"])
+    except (Unavailable, Misconfigured, Refused):
+        return f"{layout.api}/login   (audit login-link gives a link)"
+
+
+def _tell(layout: Layout, token_file: Path, took_s: float) -> None:
     """Say in a few lines what runs where, and what to try."""
     data = _shown(layout.data)
     option = "" if data == ".data" else f" --data {data}"
     lines = (
         f"\n[bold]Audit Stream is up[/] ({took_s:.1f} s), on loopback, all kept in {data}",
+        f"  console   {_login_link(layout, token_file)}",
+        "            logs you in, once, within 15 minutes; another: audit login-link" + option,
         f"  Kafka     {layout.bootstrap}   topics audit.{{events,records,signals,state,alerts}}",
         f"  API       {layout.api}/v1   token in {data}/token",
         f"  metrics   http://{LOOPBACK}:{layout.ports['pipeline-health']}/metrics   pipeline",

@@ -26,11 +26,12 @@ Permission = Literal[
     "replay",  # messages of the quarantine
     "read_people",  # accounts, tokens and sessions, never a secret
     "manage_people",
+    "own_account",  # one's own password, tokens and sessions
 ]
 PERMISSIONS: Final[tuple[Permission, ...]] = get_args(Permission)
 
 _READER: Final[frozenset[Permission]] = frozenset(
-    {"read_events", "read_alerts", "save_searches", "read_health"}
+    {"read_events", "read_alerts", "save_searches", "read_health", "own_account"}
 )
 _INVESTIGATOR: Final[frozenset[Permission]] = _READER | {
     "read_raw",
@@ -45,9 +46,14 @@ GRANTS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
         "viewer": _READER,
         "analyst": _INVESTIGATOR | {"work_alerts", "work_cases"},
         "auditor": _INVESTIGATOR | {"read_reads", "read_people"},
-        "administrator": frozenset({"read_health", "replay", "read_people", "manage_people"}),
+        "administrator": frozenset(
+            {"read_health", "replay", "read_people", "manage_people", "own_account"}
+        ),
     }
 )
+
+
+_OWN: Final[frozenset[Permission]] = frozenset({"own_account"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +62,8 @@ class Principal:
 
     `tenant` None reaches all tenants. `key` names the session or token without giving it away;
     `csrf` is the secret that forms of a session carry, empty where no cookie is used. `scope`
-    narrows a token to some permissions; None does not narrow.
+    narrows a token to some permissions; None does not narrow. Who `must_change` the password may
+    do nothing else.
     """
 
     name: str
@@ -67,10 +74,13 @@ class Principal:
     csrf: str = field(default="", repr=False)
     client: str = ""
     scope: frozenset[Permission] | None = None
+    must_change: bool = False
 
     @property
     def permissions(self) -> frozenset[Permission]:
         """All that its roles grant, narrowed to its scope."""
+        if self.must_change:
+            return _OWN
         granted = frozenset[Permission]().union(*(GRANTS[role] for role in self.roles))
         return granted if self.scope is None else granted & self.scope
 

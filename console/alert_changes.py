@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from console.access import Principal
 from console.moment import rfc3339
 from console.problems import Refused
 from schemas.alert import Status
@@ -50,8 +51,26 @@ class Change:
     value: str
 
 
-def decide(state: State, asked: AlertChangeAsked) -> list[Change]:
-    """Return what changes; nothing if it is so already. Raises `Refused`.
+def who_of(principal: Principal, by: str | None, operator: str = "") -> str:
+    """Return who does it. Raises `Refused` if somebody names another.
+
+    The service's token stands for whoever can read its file, so only it says who that is: by
+    `by`, or by what its caller claims to be, the `operator`.
+    """
+    if principal.kind == "service":
+        return by or operator or principal.name
+    if by not in (None, principal.name):
+        raise Refused(
+            "forbidden",
+            "a token or session stands for one person, and names nobody else",
+            field="by",
+            cure="leave by out",
+        )
+    return principal.name
+
+
+def decide(state: State, asked: AlertChangeAsked, who: str) -> list[Change]:
+    """Return what changes when `who` asks; nothing if it is so already. Raises `Refused`.
 
     Who acknowledges an alert that is nobody's takes it.
     """
@@ -67,7 +86,7 @@ def decide(state: State, asked: AlertChangeAsked) -> list[Change]:
             )
         changes.append(Change("status", state.status, asked.status))
         if asked.status == "acknowledged" and assignee is None and not state.assignee:
-            assignee = asked.by
+            assignee = who
     if assignee is not None and assignee != state.assignee:
         changes.append(Change("assignee", state.assignee, assignee))
     if asked.note is not None:
@@ -75,7 +94,7 @@ def decide(state: State, asked: AlertChangeAsked) -> list[Change]:
     return changes
 
 
-def event_of(change: AlertChange, rule_id: str) -> Mapping[str, Any]:
+def event_of(change: AlertChange, rule_id: str, principal: Principal) -> Mapping[str, Any]:
     """Return the audit event of a change, as any producer would publish it."""
     action = {
         "status": _ACTIONS.get(change.value, "security.alert.changed"),
@@ -88,7 +107,9 @@ def event_of(change: AlertChange, rule_id: str) -> Mapping[str, Any]:
     else:
         details["before"] = {change.kind: change.before}
         details["after"] = {change.kind: change.value}
+    where = {"ip_address": principal.client, "session_id": principal.key}
     return {
+        **{name: value for name, value in where.items() if value},
         "timestamp": rfc3339(change.at_ms * 1000, digits=3),
         "event_id": change.change_id,
         "tenant": change.tenant,

@@ -29,13 +29,15 @@ ALERT_SELECT: Final = f"""
     toUnixTimestamp64Micro(occurred) AS occurred_us,
     toUnixTimestamp64Milli(recorded) AS recorded_ms, toUnixTimestamp64Milli(stored) AS stored_ms
 """
-_RANKS: Final = ", ".join(f"'{severity}'" for severity in SEVERITIES)
+RANKS: Final = ", ".join(f"'{severity}'" for severity in SEVERITIES)
 _UNTOUCHED: Final = {"open": "'open'", "active": "'open', 'acknowledged'"}
-_STATES: Final = (
+STATES_SELECT: Final = (
     "SELECT alert_id, argMaxIf(value, (at, change_id), kind = 'status') AS named, "
     "if(named = '', 'open', named) AS status, "
     f"argMaxIf(value, (at, change_id), kind = 'assignee') AS assignee FROM {ALERT_CHANGES}"
 )
+
+StatusAsked = Status | Literal["active"]
 
 
 class AlertSearch(BaseModel):
@@ -48,11 +50,11 @@ class AlertSearch(BaseModel):
     severity: Severity | None = None
     rule: Text | None = None
     user: Text | None = None
-    status: Annotated[
-        Status | Literal["active"] | None, Field(description="active: open or acknowledged.")
-    ] = None
+    status: Annotated[StatusAsked | None, Field(description="active: open or acknowledged.")] = None
     assignee: Annotated[str, Field(max_length=256)] | None = None
     tag: Text | None = None
+    ip: Annotated[Text | None, Field(description="The address, as the alert has it.")] = None
+    session: Text | None = None
     grouped: Annotated[bool, Field(description="Only the first of each group.")] = False
     suppressed: Annotated[bool, Field(description="Those that an exception hides.")] = False
     canary: Annotated[bool, Field(description="Those of the canaries.")] = False
@@ -80,7 +82,7 @@ def alerts(asked: AlertSearch, tenant: str | None, now_us: int) -> Query:
     """Build the query for a page of alerts and one row more. Raises `Refused`."""
     if asked.cursor is not None and asked.after is not None:
         raise Refused("bad_parameter", "cursor and after exclude each other", field="after")
-    found = _asked(asked, tenant)
+    found = wanted(asked, tenant)
     found = period_of(found, "recorded", asked.since, asked.until, now_us)
     order = "recorded DESC, alert_id DESC"
     if asked.cursor is not None:
@@ -116,10 +118,20 @@ def alert_by_id(alert_id: str, tenant: str | None) -> Query:
     return Query(sql, found.parameters)
 
 
+def alerts_by_id(ids: Sequence[str], tenant: str | None) -> Query:
+    """Build the query for alerts by their whole ids."""
+    found = tenant_of(unbounded(), None, tenant).also(
+        "alert_id IN {ids:Array(String)}", ids=list(ids)
+    )
+    return Query(
+        f"SELECT {ALERT_SELECT} FROM {ALERTS} FINAL WHERE {found.where()}", found.parameters
+    )
+
+
 def states(leads: Sequence[str]) -> Query:
     """Build the query for status and assignee of those that ever changed."""
     return Query(
-        f"{_STATES} WHERE alert_id IN {{ids:Array(String)}} GROUP BY alert_id",
+        f"{STATES_SELECT} WHERE alert_id IN {{ids:Array(String)}} GROUP BY alert_id",
         {"ids": list(leads)},
     )
 
@@ -163,7 +175,7 @@ def stats_by_rule(asked: StatsSearch, tenant: str | None, now_us: int) -> Query:
         "SELECT rule_id, argMax(title, recorded) AS title, count() AS alerts, "
         "countIf(suppressed_by != '') AS suppressed, "
         f"countIf(historical) AS historical, uniqExact({LEAD}) AS `groups`, "
-        f"arrayElement([{_RANKS}], max(indexOf([{_RANKS}], severity))) AS worst "
+        f"arrayElement([{RANKS}], max(indexOf([{RANKS}], severity))) AS worst "
         f"FROM {ALERTS} FINAL WHERE {found.where()} "
         "GROUP BY rule_id ORDER BY alerts DESC, rule_id LIMIT {rows:UInt32}"
     )
@@ -216,12 +228,15 @@ def target_states(tenant: str | None) -> Query:
     return Query(sql, found.parameters)
 
 
-def _asked(asked: AlertSearch, tenant: str | None) -> Conditions:
+def wanted(asked: AlertSearch, tenant: str | None) -> Conditions:
+    """Return the conditions of a list, without its period and page. Raises `Refused`."""
     found = tenant_of(unbounded(), asked.tenant, tenant)
     for column, value in (
         ("severity", asked.severity),
         ("rule_id", asked.rule),
         ("user", asked.user),
+        ("ip_address", asked.ip),
+        ("session_id", asked.session),
     ):
         if value is not None:
             found = found.also(f"{column} = {{{column}:String}}", **{column: value})
@@ -233,23 +248,23 @@ def _asked(asked: AlertSearch, tenant: str | None) -> Conditions:
         found = found.also("lead_id IN ('', alert_id)")
     if asked.status in _UNTOUCHED:  # which is what nobody ever touched, too
         found = found.also(
-            f"{LEAD} NOT IN (SELECT alert_id FROM ({_STATES} GROUP BY alert_id) "
+            f"{LEAD} NOT IN (SELECT alert_id FROM ({STATES_SELECT} GROUP BY alert_id) "
             f"WHERE status NOT IN ({_UNTOUCHED[asked.status]}))"
         )
     elif asked.status is not None:
         found = found.also(
-            f"{LEAD} IN (SELECT alert_id FROM ({_STATES} GROUP BY alert_id) "
+            f"{LEAD} IN (SELECT alert_id FROM ({STATES_SELECT} GROUP BY alert_id) "
             "WHERE status = {status:String})",
             status=asked.status,
         )
     if asked.assignee == "":
         found = found.also(
-            f"{LEAD} NOT IN (SELECT alert_id FROM ({_STATES} GROUP BY alert_id) "
+            f"{LEAD} NOT IN (SELECT alert_id FROM ({STATES_SELECT} GROUP BY alert_id) "
             "WHERE assignee != '')"
         )
     elif asked.assignee is not None:
         found = found.also(
-            f"{LEAD} IN (SELECT alert_id FROM ({_STATES} GROUP BY alert_id) "
+            f"{LEAD} IN (SELECT alert_id FROM ({STATES_SELECT} GROUP BY alert_id) "
             "WHERE assignee = {assignee:String})",
             assignee=asked.assignee,
         )

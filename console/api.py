@@ -3,21 +3,44 @@
 import base64
 import difflib
 from collections.abc import Mapping
+from http import HTTPStatus
+from types import MappingProxyType
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, FastAPI, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from console import alerts, canaries, cursor, lookups, rendering, scan, search
+from console import (
+    alerts,
+    canaries,
+    cases,
+    completing,
+    cursor,
+    exports,
+    health,
+    lookups,
+    overviews,
+    rendering,
+    rules,
+    scan,
+    search,
+    searches,
+)
 from console.alert_queries import AlertSearch
 from console.context import Api, Asked, each_once, json_answer, needs, saw, whole
+from console.described import PROBLEM_JSON, Described, allowed, is_other_method
 from console.doctor import examine
-from console.gate import App, Gate, host_names
+from console.front import host_names
+from console.gate import Gate, GateTerms
+from console.leaving import UntilGone
 from console.lookups import QuarantineSearch
 from console.pages.site import is_page, problem_page, site
+from console.people import api as people
 from console.problems import Refused, problem, problem_of_error, problem_of_fault
+from console.reports import routes as reports
 from console.search import Search
+from console.sql import asking as sql
 from schemas.errors import AuditError
 from schemas.ledger import Ledger
 from schemas.views import (
@@ -33,41 +56,37 @@ from schemas.views import (
 
 __all__ = ["Api", "build_api"]
 
-PROBLEM_JSON: Final = "application/problem+json"
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    status: {"model": Problem, "description": text}
-    for status, text in (
-        (400, "A parameter is wrong, or the query too broad."),
-        (401, "No token."),
-        (404, "Not there."),
-        (503, "A part is away: try again."),
-    )
-}
 
-
-def build_api(api: Api) -> App:
+def build_api(api: Api) -> Gate:
     """Return the ASGI application, gate included."""
-    described = FastAPI(
+    described = Described(
         title="Audit Stream",
         version="1",
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
         openapi_url="/openapi.json",
-        responses=_PROBLEMS,
     )
     described.state.api = api
+    # before what takes any event's id
+    described.include_router(overviews.routes, prefix="/v1", dependencies=[Depends(each_once)])
     described.include_router(routes)
+    described.include_router(searches.routes, prefix="/v1", dependencies=[Depends(each_once)])
     described.include_router(alerts.routes, prefix="/v1", dependencies=[Depends(each_once)])
+    described.include_router(completing.routes, prefix="/v1", dependencies=[Depends(each_once)])
     described.include_router(scan.routes, prefix="/v1", dependencies=[Depends(each_once)])
     described.include_router(canaries.routes, prefix="/v1", dependencies=[Depends(each_once)])
+    described.include_router(exports.routes, prefix="/v1", dependencies=[Depends(each_once)])
+    described.include_router(health.routes, prefix="/v1", dependencies=[Depends(each_once)])
+    described.include_router(sql.routes, prefix="/v1", dependencies=[Depends(each_once)])
+    described.include_router(cases.routes, prefix="/v1", dependencies=[Depends(each_once)])
+    described.include_router(reports.routes, prefix="/v1", dependencies=[Depends(each_once)])
+    described.include_router(rules.routes, prefix="/v1", dependencies=[Depends(each_once)])
+    described.include_router(people.routes, prefix="/v1", dependencies=[Depends(each_once)])
     described.include_router(site)
     _handle_errors(described)
-    return Gate(
-        described,
-        api.authenticator,
-        host_names(api.host) | frozenset(name.lower() for name in api.hosts),
-        request_s_max=api.request_s_max,
-    )
+    hosts = host_names(api.host) | frozenset(name.lower() for name in api.hosts)
+    terms = GateTerms(hosts, api.front, api.request_s_max, refused=api.refused)
+    return Gate(UntilGone(described), api.authenticator, terms)
 
 
 routes: Final = APIRouter(prefix="/v1", dependencies=[Depends(each_once)])
@@ -77,8 +96,9 @@ routes: Final = APIRouter(prefix="/v1", dependencies=[Depends(each_once)])
 async def list_events(api: Asked, asked: Annotated[Search, Query()]) -> Response:
     """Search the events, newest first."""
     now_us = api.clock.now_ms() * 1000
-    found = search.page(search.conditions(asked, api.tenant, now_us), asked)
-    rows = await api.reader.events(found, asked.limit + 1)
+    found = search.page(search.conditions(asked, api.principal, now_us), asked)
+    with search.narrowing(asked):
+        rows = await api.reader.events(found, asked.limit + 1)
     page = rows[: asked.limit]
     following = None
     if len(rows) > asked.limit:
@@ -93,8 +113,8 @@ async def list_events(api: Asked, asked: Annotated[Search, Query()]) -> Response
 )
 async def show_event(api: Asked, event_id: str) -> Response:
     """Show one event by its id, or its place as partition:offset, with raw bytes and origin."""
-    rows = await api.reader.rows(lookups.event_by_id(event_id, api.tenant))
-    placed = None if rows else lookups.event_by_place(event_id, api.tenant)
+    rows = await api.reader.rows(lookups.event_by_id(event_id, api.principal))
+    placed = None if rows else lookups.event_by_place(event_id, api.principal)
     if placed is not None:
         rows = await api.reader.rows(placed)
     if not rows:
@@ -170,10 +190,13 @@ async def show_diagnosis(api: Asked) -> Response:
     """Say whether each part is there and as it must be, and what to do if not."""
     whole(api)
     diagnosis = await examine(api.ports.probes)
+    await saw(api, "/v1/doctor", {}, len(diagnosis.checks))
     return json_answer(diagnosis.model_dump())
 
 
-def _told(request: Request, fault: Problem) -> Response:
+def _told(
+    request: Request, fault: Problem, headers: Mapping[str, str] = MappingProxyType({})
+) -> Response:
     """Answer with a problem: as a page to people, else as JSON."""
     if is_page(request):
         return problem_page(request, fault)
@@ -181,8 +204,14 @@ def _told(request: Request, fault: Problem) -> Response:
         fault.model_dump_json(exclude_none=True),
         status_code=fault.status,
         media_type=PROBLEM_JSON,
-        headers={"cache-control": "no-store"},
+        headers={"cache-control": "no-store", **headers},
     )
+
+
+def _told_method(request: Request) -> Response:
+    """Answer that a path is not there for this method, and for which it is."""
+    fault = problem("method_not_allowed", "the path is there, but not with this method")
+    return _told(request, fault, {"allow": allowed(request)})
 
 
 def _handle_errors(app: FastAPI) -> None:
@@ -192,11 +221,15 @@ def _handle_errors(app: FastAPI) -> None:
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError), "registered for this class"
+        if is_other_method(request):
+            return _told_method(request)
         return _told(request, problem_of_validation(error.errors()[0]))
 
     async def http(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException), "registered for this class"
-        kind = {404: "not_found", 405: "method_not_allowed"}.get(error.status_code, "bad_parameter")
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            return _told_method(request)
+        kind = "not_found" if error.status_code == HTTPStatus.NOT_FOUND else "bad_parameter"
         return _told(request, problem(kind, str(error.detail)))
 
     async def bug(request: Request, _error: Exception) -> Response:

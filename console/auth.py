@@ -42,14 +42,14 @@ class ServiceToken:
 
     def __init__(self, token: SecretStr, tenant: str | None = None) -> None:
         self._token = token
-        self._tenant = tenant
+        self.tenant: Final = tenant
 
     async def by_token(self, token: str, client: str) -> Principal | None:
         """Compare, as `Authenticator` promises."""
         wanted = self._token.get_secret_value().encode()
         if not hmac.compare_digest(token.encode("utf-8", "replace"), wanted):
             return None
-        return Principal(SERVICE, frozenset(ROLES), self._tenant, client=client)
+        return Principal(SERVICE, frozenset(ROLES), self.tenant, client=client)
 
     async def by_session(self, cookie: str, client: str) -> Principal | None:
         """Know no sessions."""

@@ -1,6 +1,6 @@
 """What every route has at hand: what the console is made of, who asks, and how it answers."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final
 
@@ -10,6 +10,8 @@ from fastapi.params import Depends as DependsMarker
 
 from console.access import Permission, Principal
 from console.auth import Authenticator
+from console.export.desk import Desk
+from console.front import Front
 from console.gate import PRINCIPAL, REQUEST_S_MAX
 from console.ports import Ports, Read
 from console.problems import Refused
@@ -17,6 +19,8 @@ from console.reading import Reader
 from console.state import State
 from runtime.clock import Clock, SystemClock
 
+OPERATOR: Final = "x-audit-operator"  # a claim, for a token tells no person
+CLAIM_MAX: Final = 256
 NOBODY: Final = Principal("nobody", frozenset(), kind="session")
 
 
@@ -36,7 +40,12 @@ class Api:
     host: str = "127.0.0.1"
     hosts: frozenset[str] = frozenset()
     request_s_max: float = REQUEST_S_MAX
+    front: Front = field(default_factory=Front)
+    refused: Callable[[str], None] = lambda _kind: None
+    desk: Desk | None = None
     clock: Clock = field(default_factory=SystemClock)
+    operator: str = ""  # who the caller claims to be, such as the user of a command
+    agent: str = ""  # the program it calls itself
 
     @property
     def tenant(self) -> str | None:
@@ -47,7 +56,12 @@ class Api:
 def api_of(request: Request) -> Api:
     """Return what the application was built from, with who asks."""
     api: Api = request.app.state.api
-    return replace(api, principal=request.scope.get(PRINCIPAL) or NOBODY)
+    return replace(
+        api,
+        principal=request.scope.get(PRINCIPAL) or NOBODY,
+        operator=request.headers.get(OPERATOR, "")[:CLAIM_MAX],
+        agent=request.headers.get("user-agent", "")[:CLAIM_MAX],
+    )
 
 
 Asked = Annotated[Api, Depends(api_of)]
@@ -91,7 +105,7 @@ def each_once(request: Request) -> None:
 
 async def saw(api: Api, path: str, asked: Mapping[str, Any], rows: int) -> None:
     """Tell of a read before it is answered; what can't be told of is not answered."""
-    await api.ports.saw(Read(path, asked, api.principal, rows))
+    await api.ports.saw(Read(path, asked, api.principal, rows, api.operator, api.agent))
 
 
 def whole(api: Api) -> None:

@@ -6,101 +6,107 @@ browser can be made to call it; pages take sessions too. Health and metrics have
 """
 
 import asyncio
-import ipaddress
 import logging
 import urllib.parse
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 from console.access import Principal
 from console.auth import Authenticator
+from console.front import Front, is_host, read_cookie
 from console.problems import problem, problem_of_error
+from console.shield import (
+    App,
+    BodyTooLarge,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    answer,
+    bounded,
+    redirect,
+    shielded,
+)
 from schemas.errors import AuditError
 from schemas.views import Problem
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]"})
 BODY_BYTES_MAX: Final = 65_536  # the one body is a filter of a few fields
 REQUESTS_MAX: Final = 16  # at work at once
 WAITING_MAX: Final = 64  # more than these are refused at once
 REQUEST_S_MAX: Final = 30.0
-LONG_MAX: Final = 8  # live tails and streamed exports at once; a place of their own each
+LONG_MAX: Final = 32  # live tails and streamed exports at once; a place of their own each
+LONG_EACH_MAX: Final = 8  # of one principal, so that nobody has them all
 LONG_S_MAX: Final = 3_600.0
 LONG_ENDS: Final = ("/tail", "/stream")  # paths of answers that go on
-COOKIES: Final = ("__Host-audit_session", "audit_session")  # with TLS, and on plain loopback
+RECHECK_S: Final = 5.0  # so soon a live answer ends when its session or token is revoked
 PRINCIPAL: Final = "audit.principal"  # its key in the scope
-_OPEN: Final = ("/login", "/login/", "/static/", "/favicon.ico")
+CLIENT: Final = "audit.client"  # the key of the address that a request came from
+_OPEN: Final = ("/login/", "/static/")
+_OPEN_EXACT: Final = frozenset({"/login", "/favicon.ico"})
 _REST: Final = ("/v1/", "/openapi.json")
+_CHANGE: Final = "/me/password"
+_LEFT: Final = frozenset({_CHANGE, "/logout"})  # to those who must change their password
 _SAFE: Final = frozenset({"GET", "HEAD"})
-# No script or style but our own files, nothing framed, nothing sent elsewhere.
-_POLICY: Final = (
-    b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    b"connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-_SHIELD: Final = [
-    (b"content-security-policy", _POLICY),
-    (b"referrer-policy", b"same-origin"),
-    (b"cross-origin-opener-policy", b"same-origin"),
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
-]
-_HEADERS: Final = [
-    (b"content-type", b"application/problem+json"),
-    (b"cache-control", b"no-store"),
-    (b"x-content-type-options", b"nosniff"),
-]
 log: Final = logging.getLogger("audit.api")
+
+Headers = dict[bytes, str]
+
+
+@dataclass(frozen=True, slots=True)
+class GateTerms:
+    """What the gate goes by. `refused` hears the kind of each refusal, for a metric."""
+
+    hosts: frozenset[str] = frozenset()
+    front: Front = field(default_factory=Front)
+    request_s_max: float = REQUEST_S_MAX
+    recheck_s: float = RECHECK_S
+    refused: Callable[[str], None] = lambda _kind: None
 
 
 class Gate:
     """Wraps the application; what it refuses never reaches it."""
 
-    def __init__(
-        self,
-        app: App,
-        authenticator: Authenticator,
-        hosts: frozenset[str],
-        *,
-        request_s_max: float = REQUEST_S_MAX,
-    ) -> None:
-        self._app = app
+    def __init__(self, app: App, authenticator: Authenticator, terms: GateTerms) -> None:
+        self.app: Final = app
         self._authenticator = authenticator
-        self._hosts = hosts | LOOPBACK_NAMES
-        self._request_s_max = request_s_max
+        self._terms = terms
+        self._hosts = terms.hosts | terms.front.hosts | LOOPBACK_NAMES
         self._slots = asyncio.Semaphore(REQUESTS_MAX)
         self._present = 0
-        self._long = 0
+        self._long: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or answer it with its problem."""
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         if scope["type"] != "http":  # there are no web sockets here
             return
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        covered = shielded(send, is_secure=self._terms.front.is_secure)
         try:
             fault = self._fault(headers) or await self._admit(scope, headers)
         except AuditError as error:
             fault = problem_of_error(error)
         if fault is not None:
-            await _refuse(fault, scope, headers, send)
+            self._terms.refused(fault.type.rpartition(":")[2])
+            await _refuse(fault, scope, headers, covered)
+        elif _must_change(scope):
+            await redirect(_CHANGE, covered)
         elif scope["path"].endswith(LONG_ENDS):
-            await self._pass_long(scope, receive, send)
+            await self._pass_long(scope, headers, receive, covered)
         else:
             self._present += 1
             try:
-                await self._pass(scope, receive, send)
+                await self._pass(scope, receive, covered)
             finally:
                 self._present -= 1
 
-    def _fault(self, headers: dict[bytes, str]) -> Problem | None:
+    def _fault(self, headers: Headers) -> Problem | None:
         if not is_host(headers.get(b"host", ""), self._hosts):
             return problem("wrong_host", "the Host header names no host of this service")
         length = headers.get(b"content-length", "0")
@@ -110,156 +116,128 @@ class Gate:
             return problem("busy", f"{self._present} requests are waiting already")
         return None
 
-    async def _admit(self, scope: Scope, headers: dict[bytes, str]) -> Problem | None:
+    async def _admit(self, scope: Scope, headers: Headers) -> Problem | None:
         """Put the principal into the scope, or say why there is none."""
-        client = scope["client"][0] if scope.get("client") else ""
-        scope[PRINCIPAL] = found = await self._who(scope["path"], headers, client)
-        if found is None:
-            if scope["path"].startswith(_OPEN):
-                return None
+        peer = scope["client"][0] if scope.get("client") else ""
+        forwarded = [v.decode("latin-1") for k, v in scope["headers"] if k == b"x-forwarded-for"]
+        scope[CLIENT] = self._terms.front.client(peer, forwarded)
+        scope[PRINCIPAL] = found = await self._who(scope, headers)
+        if found is None and not _is_open(scope["path"]):
             return problem("unauthorized", "no token, or not one of this service's")
-        if found.kind == "session" and scope["method"] not in _SAFE and not _is_own(headers):
+        has_no_token = found is None or found.kind == "session"
+        if has_no_token and scope["method"] not in _SAFE and not self._is_own(headers):
             return problem("cross_site", "the request comes from another site's page")
         return None
 
-    async def _who(self, path: str, headers: dict[bytes, str], client: str) -> Principal | None:
-        given = headers.get(b"authorization")
+    async def _who(self, scope: Scope, headers: Headers) -> Principal | None:
+        given, client = headers.get(b"authorization"), scope[CLIENT]
         if given is not None:
             scheme, _, token = given.partition(" ")
             if scheme.lower() != "bearer":
                 return None
             return await self._authenticator.by_token(token.strip(), client)
-        if path.startswith(_REST):
+        if scope["path"].startswith(_REST):
             return None
-        cookie = session_cookie(headers.get(b"cookie", ""))
+        name = self._terms.front.cookie(headers.get(b"host", ""))
+        cookie = read_cookie(headers.get(b"cookie", ""), name)
         return await self._authenticator.by_session(cookie, client) if cookie else None
 
-    async def _pass_long(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if self._long >= LONG_MAX:
-            await answer(problem("busy", f"{self._long} live answers are going on already"), send)
+    def _is_own(self, headers: Headers) -> bool:
+        """Say whether a browser says that our own page sends this."""
+        if headers.get(b"sec-fetch-site", "same-origin") not in ("same-origin", "none"):
+            return False
+        origin = headers.get(b"origin")
+        if origin is None:
+            return True
+        parts = urllib.parse.urlsplit(origin)
+        is_safe = parts.scheme == "https" or not self._terms.front.is_secure
+        return is_safe and bool(parts.netloc) and parts.netloc == headers.get(b"host", "")
+
+    async def _pass_long(
+        self, scope: Scope, headers: Headers, receive: Receive, send: Send
+    ) -> None:
+        principal: Principal | None = scope[PRINCIPAL]
+        who = principal.name if principal else ""
+        if self._long.total() >= LONG_MAX or self._long[who] >= LONG_EACH_MAX:
+            await answer(problem("busy", "as many live answers as can be go on already"), send)
             return
-        self._long += 1
+        self._long[who] += 1
+        answering = asyncio.ensure_future(self.app(scope, bounded(receive, BODY_BYTES_MAX), send))
         try:
             async with asyncio.timeout(LONG_S_MAX):
-                await self._app(scope, bounded(receive), shielded(send))
+                while not answering.done():
+                    await asyncio.wait({answering}, timeout=self._terms.recheck_s)
+                    if not answering.done() and not await self._is_still(principal, scope, headers):
+                        log.info("a live answer was ended: who asked may no longer")
+                        break
         except TimeoutError:
             log.info("a live answer was ended after %g s", LONG_S_MAX)
         finally:
-            self._long -= 1
+            self._long -= Counter({who: 1})  # what is at 0 is forgotten
+            await _end(answering)
+
+    async def _is_still(self, was: Principal | None, scope: Scope, headers: Headers) -> bool:
+        """Say whether who asked may still ask the same. Where it can't be told it may go on."""
+        try:
+            now = await self._who(scope, headers)
+        except AuditError:
+            return True
+        if was is None or now is None:
+            return was is now
+        return (was.permissions, was.tenant) == (now.permissions, now.tenant)
 
     async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_begun = False
-        covered = shielded(send)
 
         async def track(message: Message) -> None:
             nonlocal is_begun
             is_begun = True
-            await covered(message)
+            await send(message)
 
+        seconds = self._terms.request_s_max
         try:
-            async with asyncio.timeout(self._request_s_max), self._slots:
-                await self._app(scope, bounded(receive), track)
+            async with asyncio.timeout(seconds), self._slots:
+                await self.app(scope, bounded(receive, BODY_BYTES_MAX), track)
         except TimeoutError:
             if is_begun:
                 raise
-            await answer(problem("timeout", f"stopped after {self._request_s_max:g} s"), send)
+            await answer(problem("timeout", f"stopped after {seconds:g} s"), send)
         except BodyTooLarge:
             if is_begun:
                 raise
             await answer(problem("too_large", f"a body has at most {BODY_BYTES_MAX} bytes"), send)
 
 
-async def _refuse(fault: Problem, scope: Scope, headers: dict[bytes, str], send: Send) -> None:
+async def _end(answering: "asyncio.Future[None]") -> None:
+    """End a live answer, or raise what it ended with."""
+    if answering.done():
+        answering.result()
+        return
+    answering.cancel()
+    await asyncio.wait({answering})
+    if not answering.cancelled():
+        answering.result()
+
+
+def _is_open(path: str) -> bool:
+    return path in _OPEN_EXACT or path.startswith(_OPEN)
+
+
+def _must_change(scope: Scope) -> bool:
+    """Say whether a page is asked for by somebody who must set a password first."""
+    principal: Principal | None = scope[PRINCIPAL]
+    if principal is None or not principal.must_change:
+        return False
+    return scope["path"] not in _LEFT and not _is_open(scope["path"])
+
+
+async def _refuse(fault: Problem, scope: Scope, headers: Headers, send: Send) -> None:
     """Answer with the problem; who wanted to see a page is led to the login instead."""
     is_page = scope["method"] in _SAFE and "text/html" in headers.get(b"accept", "")
     if fault.status != HTTPStatus.UNAUTHORIZED or not is_page:
         await answer(fault, send)
         return
-    query = scope.get("query_string", b"").decode("latin-1")
-    wanted = urllib.parse.quote(scope["path"] + (f"?{query}" if query else ""), safe="")
-    location = f"/login?next={wanted}".encode()
-    await shielded(send)(
-        {
-            "type": "http.response.start",
-            "status": HTTPStatus.SEE_OTHER,
-            "headers": [(b"location", location), (b"content-length", b"0")],
-        }
-    )
-    await send({"type": "http.response.body", "body": b""})
-
-
-def shielded(send: Send) -> Send:
-    """Return a `send` that adds what a browser must be told, where the answer doesn't."""
-
-    async def cover(message: Message) -> None:
-        if message["type"] == "http.response.start":
-            headers = list(message.get("headers", ()))
-            given = {name.lower() for name, _ in headers}
-            headers += [pair for pair in _SHIELD if pair[0] not in given]
-            message = {**message, "headers": headers}
-        await send(message)
-
-    return cover
-
-
-def session_cookie(header: str) -> str:
-    """Return the session's cookie of a Cookie header, or nothing."""
-    pairs = dict(part.strip().partition("=")[::2] for part in header.split(";"))
-    return next((pairs[name] for name in COOKIES if pairs.get(name)), "")
-
-
-def _is_own(headers: dict[bytes, str]) -> bool:
-    """Say whether a browser says that our own page sends this."""
-    if headers.get(b"sec-fetch-site", "same-origin") not in ("same-origin", "none"):
-        return False
-    origin = headers.get(b"origin")
-    return origin is None or urllib.parse.urlsplit(origin).netloc == headers.get(b"host", "")
-
-
-class BodyTooLarge(BaseException):
-    """Ends a request whose body grew over its bound; no handler may take it for a bug."""
-
-
-def bounded(receive: Receive) -> Receive:
-    """Return a `receive` that stops a body sent without its length."""
-    seen = 0
-
-    async def count() -> Message:
-        nonlocal seen
-        message = await receive()
-        seen += len(message.get("body", b""))
-        if seen > BODY_BYTES_MAX:
-            raise BodyTooLarge
-        return message
-
-    return count
-
-
-def is_host(header: str, hosts: frozenset[str]) -> bool:
-    """Say whether a Host header names this service, with or without a port.
-
-    Without this a web page could have its own name point to loopback and read on.
-    """
-    name, colon, port = header.rpartition(":")
-    if colon and port.isdecimal():
-        return name.lower() in hosts
-    return header.lower() in hosts
-
-
-def host_names(host: str) -> frozenset[str]:
-    """Return what clients may call a listening address, besides loopback."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return frozenset({host.lower()})
-    return frozenset({f"[{address}]" if address.version == 6 else str(address)})  # noqa: PLR2004
-
-
-async def answer(fault: Problem, send: Send) -> None:
-    """Send a problem as the whole response."""
-    body = fault.model_dump_json(exclude_none=True).encode()
-    headers = [*_HEADERS, (b"content-length", str(len(body)).encode())]
-    if fault.status == HTTPStatus.UNAUTHORIZED:
-        headers.append((b"www-authenticate", b"Bearer"))
-    await send({"type": "http.response.start", "status": fault.status, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    asked = scope.get("raw_path") or urllib.parse.quote(scope["path"]).encode()
+    query = scope.get("query_string", b"")
+    wanted = asked + (b"?" + query if query else b"")
+    await redirect(f"/login?next={urllib.parse.quote(wanted, safe='')}", send)

@@ -5,11 +5,13 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from console.access import Principal
 from console.cursor import EVENT_KEY, decode, fingerprint
 from console.moment import parse_moment, store_text
 from console.problems import Refused
+from console.query.scope import scoped
 from console.rendering import EVENT_SELECT
-from console.search import ROWS_DEFAULT, ROWS_MAX, Conditions, Query, tenant_of, unbounded
+from console.search import ROWS_DEFAULT, ROWS_MAX, Conditions, Query, unbounded
 from schemas.tables import BATCHES, EVENTS, QUARANTINE
 
 OTHERS_MAX: Final = 100
@@ -49,16 +51,16 @@ class QuarantineSearch(BaseModel):
         return fingerprint(self.model_dump(exclude={"limit", "cursor"}, exclude_none=True))
 
 
-def event_by_id(event_id: str, tenant: str | None) -> Query:
+def event_by_id(event_id: str, principal: Principal) -> Query:
     """Build the query for all rows of an id, first recorded first."""
-    found = tenant_of(unbounded(), None, tenant).also("event_id = {id:String}", id=event_id)
+    found = _named_by(principal).also("event_id = {id:String}", id=event_id)
     return _events(found, "recorded, partition, offset")
 
 
-def event_by_place(event_id: str, tenant: str | None) -> Query | None:
+def event_by_place(event_id: str, principal: Principal) -> Query | None:
     """Build the query for `incarnation8-partition-offset` or `partition:offset`, newest first."""
     named, placed = NAMED.fullmatch(event_id), PLACED.fullmatch(event_id)
-    found = tenant_of(unbounded(), None, tenant)
+    found = _named_by(principal)
     if named:
         found = found.also("startsWith(incarnation, {inc:String})", inc=named[1])
         partition, offset = named[2], named[3]
@@ -125,6 +127,11 @@ def quarantined_at(place: str) -> Query:
         f"WHERE {found.where()} ORDER BY recorded DESC LIMIT 1"
     )
     return Query(sql, found.parameters)
+
+
+def _named_by(principal: Principal) -> Conditions:
+    """Return what somebody may see who names one event: a canary too, and a read if they may."""
+    return scoped(principal, reads=principal.may("read_reads"), canaries=True)
 
 
 def _events(found: Conditions, order: str) -> Query:

@@ -7,23 +7,39 @@ from typing import Any
 from console.access import Principal
 from console.alert_changes import AlertChange
 from console.doctor import Probe
+from console.sql.desk import SqlDesk
 from schemas.errors import StoreUnavailable
 from schemas.ledger import Ledger
+from schemas.rule import RuleView
 from schemas.views import ReplayAsked, ReplayDone
 
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One read: by whom, what was asked of which path, and how many rows it gave."""
+    """One read: by whom, what was asked of which path, and how many rows it gave.
+
+    `operator` is who the caller claims to be, `agent` the program it calls itself.
+    """
 
     path: str
     asked: Mapping[str, Any]
     by: Principal
     rows: int
+    operator: str = ""
+    agent: str = ""
 
 
 async def unseen(_read: Read) -> None:
-    """Tell nobody of a read: for tests, and until reads are events themselves."""
+    """Tell nobody of a read: for tests. The service has console/outbox.py."""
+
+
+async def unrecorded(_event: Mapping[str, Any]) -> None:
+    """Tell nobody of a change: for tests."""
+
+
+def no_rules() -> Sequence[RuleView]:
+    """Know no rules: for tests."""
+    return ()
 
 
 async def unwritable(_changes: Sequence[AlertChange]) -> None:
@@ -36,8 +52,12 @@ class Ports:
     """Calls into other parts. Each raises `Unavailable` where what it needs is away.
 
     `saw` is awaited before a read is answered, so that no parameter of a request can skip it.
+    `record` keeps the audit event of a change (console/recording.py makes it) and returns once it
+    can't be lost any more; it is published in the background, also after a crash.
+    `sql` runs statements of people; without it the SQL page says that it is off.
     `change` writes what was done with alerts; `publish` publishes the audit event of it before.
     Without `publish` a change is made all the same, and its answer says that it left no event.
+    `rules` returns those at work that raise alerts; it may read files, so call it on a thread.
     """
 
     ledger: Callable[[], Awaitable[Ledger]]
@@ -47,3 +67,6 @@ class Ports:
     publish: Callable[[Mapping[str, Any]], Awaitable[None]] | None = None
     change: Callable[[Sequence[AlertChange]], Awaitable[None]] = unwritable
     targets: Sequence[str] = ()
+    record: Callable[[Mapping[str, Any]], Awaitable[None]] = unrecorded
+    sql: SqlDesk | None = None
+    rules: Callable[[], Sequence[RuleView]] = no_rules

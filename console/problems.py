@@ -22,11 +22,17 @@ class Kind:
 KINDS: Final[dict[str, Kind]] = {
     "bad_parameter": Kind(400, "A parameter is wrong", "see /openapi.json"),
     "unknown_parameter": Kind(400, "There is no such parameter", "see /openapi.json"),
+    "bad_query": Kind(400, "The query can't be read", "see docs/search.md"),
     "bad_cursor": Kind(400, "The cursor can't be read", "ask again without the cursor"),
     "query_too_broad": Kind(
         400,
         "The query would read too much",
         "narrow it: a since and until closer together, or a user, session, ip or resource",
+    ),
+    "sql_refused": Kind(
+        400,
+        "That statement is not run here",
+        "write a single SELECT on the views, see docs/sql.md",
     ),
     "unauthorized": Kind(
         401, "A token is needed", "send 'Authorization: Bearer TOKEN' with the service's token"
@@ -39,6 +45,7 @@ KINDS: Final[dict[str, Kind]] = {
     ),
     "not_found": Kind(404, "There is no such thing", "check the id"),
     "conflict": Kind(409, "That is there already", "choose another name"),
+    "changed_meanwhile": Kind(409, "Somebody else was faster", "look at it again"),
     "too_many": Kind(429, "Too often", "wait a minute and try again"),
     "wrong_state": Kind(409, "Not in the state it is in", "look at it again"),
     "method_not_allowed": Kind(405, "That can't be done here", "see /openapi.json"),
@@ -49,13 +56,24 @@ KINDS: Final[dict[str, Kind]] = {
     "busy": Kind(503, "Too many requests at once", "try again in a second"),
     "store_unavailable": Kind(503, "The store is away", "try again; see 'audit doctor'"),
     "unavailable": Kind(503, "A part that this needs is away", "try again; see 'audit doctor'"),
+    "unrecorded": Kind(
+        503,
+        "What is read can't be recorded",
+        "nothing is shown that leaves no audit event: start Kafka, see 'audit doctor'",
+    ),
     "timeout": Kind(504, "It took too long", "ask for less at once"),
     "internal": Kind(500, "A bug", "report it with the service's log"),
 }
 
 
 class Refused(AuditError):
-    """A request that ends with a problem. `detail` names no value that was asked for."""
+    """A request that ends with a problem. `detail` names no value that was asked for.
+
+    `position` and `length` are the characters of the field that are at fault, where that is known.
+    """
+
+    position: int | None = None
+    length: int | None = None
 
     def __init__(self, kind: str, detail: str, *, field: str | None = None, cure: str = "") -> None:
         super().__init__(f"{kind}: {detail}")
@@ -104,7 +122,10 @@ def problem(kind: str, detail: str, *, field: str | None = None, cure: str = "")
 
 def problem_of(refused: Refused) -> Problem:
     """Return what to answer to a refused request."""
-    return problem(refused.kind, refused.detail, field=refused.field, cure=refused.cure)
+    told = problem(refused.kind, refused.detail, field=refused.field, cure=refused.cure)
+    if refused.position is None:
+        return told
+    return told.model_copy(update={"position": refused.position, "length": refused.length})
 
 
 def problem_of_error(error: AuditError) -> Problem:

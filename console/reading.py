@@ -1,8 +1,14 @@
-"""Questions to the store, bounded in rows, time and memory, on threads of their own."""
+"""Questions to the store, bounded in rows, time and memory, on threads of their own.
+
+Who stops waiting stops the engine as well: a query that nobody awaits any more is killed.
+"""
 
 import asyncio
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+import logging
+import secrets
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final, Protocol, TypeVar
@@ -10,13 +16,19 @@ from typing import Any, Final, Protocol, TypeVar
 from console.problems import Refused
 from console.rendering import EVENT_SELECT, Row
 from console.search import Conditions, Query, to_coordinates, to_wide
-from schemas.errors import StoreUnavailable
+from schemas.errors import AuditError, StoreUnavailable
 
 T = TypeVar("T")
 
 THREADS: Final = 4  # each has a client of its own; two cores answer no more than these at once
 QUERY_S_MAX: Final = 8  # under the request's own bound, so that the answer names the cure
 QUERY_BYTES_MAX: Final = 201_326_592  # 192 MiB of memory for one query
+# A query may be told to stop before the engine knows of it, so it is told again until it has.
+KILL_TRIES_MAX: Final = 40
+KILL_WAIT_S: Final = 0.1
+TAG: Final = "log_comment"  # the one setting that any query may have, and that names it
+_KILL: Final = f"KILL QUERY WHERE Settings['{TAG}'] = {{tag:String}} ASYNC"
+log: Final = logging.getLogger("audit.api")
 
 Settings = Mapping[str, str | int]
 NO_SETTINGS: Final[Settings] = MappingProxyType({})
@@ -79,17 +91,24 @@ class Reader:
         self._is_too_broad = is_too_broad
         self._settings = (bounds or Bounds()).settings()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="audit-read")
+        self._killer = ThreadPoolExecutor(1, thread_name_prefix="audit-kill")
 
     async def rows(self, query: Query, settings: Settings = NO_SETTINGS) -> list[Row]:
-        """Run one query. Raises `Refused` if it would read too much, else as the store does."""
-        asked = {**self._settings, **settings}
-        loop = asyncio.get_running_loop()
+        """Run one query. Raises `Refused` if it would read too much, else as the store does.
+
+        Cancelled, it ends the query in the engine too.
+        """
+        tag = f"audit-read-{secrets.token_hex(8)}"
+        asked = {**self._settings, **settings, TAG: tag}
+        running: Future[Iterable[Row]] = self._threads.submit(
+            self._store.query, query.sql, query.parameters, asked
+        )
         try:
-            return list(
-                await loop.run_in_executor(
-                    self._threads, self._store.query, query.sql, query.parameters, asked
-                )
-            )
+            return list(await asyncio.wrap_future(running))
+        except asyncio.CancelledError:
+            if not running.cancelled():  # it had begun
+                self._killer.submit(self._kill, running, tag)
+            raise
         except StoreUnavailable as error:
             if self._is_too_broad(error):
                 raise Refused(
@@ -109,9 +128,22 @@ class Reader:
         place = {_key(row): row for row in wide}
         return [place[_key(row)] for row in chosen if _key(row) in place]
 
+    def _kill(self, running: Future[Any], tag: str) -> None:
+        """Tell the engine to stop a query, until it has ended."""
+        for _ in range(KILL_TRIES_MAX):
+            if running.done():
+                return
+            try:
+                self._store.query(_KILL, {"tag": tag})
+            except AuditError as error:
+                log.warning("a query that nobody waits for can't be stopped: %s", error)
+                return  # it has its own bound of time
+            wait_for([running], timeout=KILL_WAIT_S)
+
     def close(self) -> None:
         """Wait for running queries and end the threads."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._killer.shutdown(wait=True, cancel_futures=True)
 
 
 def _key(row: Row) -> tuple[str, int, int]:

@@ -12,8 +12,10 @@ import orjson
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from console.access import Principal
 from console.context import Asked, json_answer, needs, saw
-from console.search import NO_CANARIES, Conditions, Query, tenant_of, unbounded
+from console.query.scope import NO_CANARIES, NO_READS
+from console.search import Conditions, Query, tenant_of, unbounded
 from schemas.tables import EVENTS
 
 ROWS_MAX: Final = 5_000  # of a page, at about two kilobytes each
@@ -93,10 +95,10 @@ class After(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    recorded_ms: Annotated[int, Field(ge=0, le=MS_MAX)]
+    recorded_ms: Annotated[int, Field(strict=True, ge=0, le=MS_MAX)]
     incarnation: Annotated[str, Field(max_length=128)]
-    partition: Annotated[int, Field(ge=0, le=65_535)]
-    offset: Annotated[int, Field(ge=0, le=2**63 - 1)]
+    partition: Annotated[int, Field(strict=True, ge=0, le=65_535)]
+    offset: Annotated[int, Field(strict=True, ge=0, le=2**63 - 1)]
 
 
 class ScanAsked(BaseModel):
@@ -104,14 +106,14 @@ class ScanAsked(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    from_ms: Annotated[int, Field(ge=0, le=MS_MAX)]
-    to_ms: Annotated[int, Field(ge=0, le=MS_MAX)]
+    from_ms: Annotated[int, Field(strict=True, ge=0, le=MS_MAX)]
+    to_ms: Annotated[int, Field(strict=True, ge=0, le=MS_MAX)]
     tenant: Text | None = None
     needs: Annotated[
         tuple[Wanted, ...], Field(max_length=NEEDS_MAX, description="One must hold; none: all do.")
     ] = ()
     after: After | None = None
-    limit: Annotated[int, Field(ge=1, le=ROWS_MAX)] = ROWS_MAX
+    limit: Annotated[int, Field(strict=True, ge=1, le=ROWS_MAX)] = ROWS_MAX
 
 
 class ScanPage(BaseModel):
@@ -128,7 +130,7 @@ routes: Final = APIRouter(prefix="/scan")
 @routes.post("", response_model=ScanPage, dependencies=[needs("read_raw")])
 async def scan(api: Asked, asked: ScanAsked) -> Response:
     """Read raw events with what was derived of them, in the order in which the broker took them."""
-    rows = await api.reader.rows(to_query(asked, api.tenant), _AS_JSON)
+    rows = await api.reader.rows(to_query(asked, api.principal), _AS_JSON)
     page = rows[: asked.limit]
     told = asked.model_dump(exclude={"needs"}, exclude_none=True)
     await saw(api, "/v1/scan", told, len(page))
@@ -141,13 +143,15 @@ async def scan(api: Asked, asked: ScanAsked) -> Response:
     )
 
 
-def to_query(asked: ScanAsked, tenant: str | None) -> Query:
+def to_query(asked: ScanAsked, principal: Principal) -> Query:
     """Build the query of one page. Raises `Refused` for a foreign tenant."""
-    found = tenant_of(unbounded(), asked.tenant, tenant).also(
+    found = tenant_of(unbounded(), asked.tenant, principal.tenant).also(
         "recorded >= fromUnixTimestamp64Milli({from:Int64}, 'UTC') "
         "AND recorded < fromUnixTimestamp64Milli({to:Int64}, 'UTC')",
         **{"from": asked.from_ms, "to": asked.to_ms},
     )
+    if not principal.may("read_reads"):
+        found = found.also(NO_READS)
     found = _needing(found.also(NO_CANARIES), asked.needs)
     if asked.after is not None:
         found = found.also(

@@ -4,31 +4,50 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Final
 
 from console.api import Api, build_api
 from console.auth import ServiceToken, load_token
+from console.export.desk import Desk, ExportLimits
+from console.export.making import Threads
+from console.export.store import Stored
+from console.export.worker import Worker
+from console.front import Front
+from console.metrics import ConsoleMetrics
+from console.people.book import People
+from console.people.provider import Provider
+from console.people.sessions import Lifetimes
 from console.ports import Ports
-from console.reading import Asks, Bounds, Reader
+from console.reading import Bounds, Reader
 from console.state import State
 from runtime.clickhouse import TooBroad
 from runtime.clock import Clock, SystemClock
 from runtime.health import serve_app
 from schemas.errors import StoreUnavailable
 
+# A browser opens six, keeps them a while, and holds one for each live tail.
+CONNECTIONS_MAX: Final = 256
+EXPORTS: Final = "exports"  # their folder, beside the state
+
 
 @dataclass(frozen=True, slots=True)
 class ApiService:
     """What the service is made of. `told` hears the base URL once requests are taken."""
 
-    store: Asks
+    store: Stored
     ports: Ports
     token_file: Path
     state_file: Path
     host: str = "127.0.0.1"
     port: int = 0
     hosts: frozenset[str] = frozenset()
+    front: Front = field(default_factory=Front)
+    lives: Lifetimes = field(default_factory=Lifetimes)
+    provider: Provider | None = None
+    metrics: ConsoleMetrics = field(default_factory=ConsoleMetrics)
     tenant: str | None = None
     bounds: Bounds = field(default_factory=Bounds)
+    export_limits: ExportLimits = field(default_factory=ExportLimits)
     clock: Clock = field(default_factory=SystemClock)
     told: Callable[[str], None] = lambda _url: None
 
@@ -39,20 +58,40 @@ async def run_api(service: ApiService, stop: asyncio.Event) -> None:
     reader = Reader(service.store, is_too_broad=is_too_broad, bounds=service.bounds)
     state = State(service.state_file)
     await state.open()
+    known = ServiceToken(token, service.tenant)
+    people = People(known, state, service.clock, service.lives, service.provider, service.metrics)
+    folder = service.state_file.parent / EXPORTS
+    desk = Desk(state, folder, service.clock, service.store, Threads(), service.export_limits)
     api = Api(
         reader=reader,
         ports=service.ports,
-        authenticator=ServiceToken(token, service.tenant),
+        authenticator=people,
         state=state,
         host=service.host,
         hosts=service.hosts,
+        front=service.front,
+        refused=service.metrics.refused,
+        desk=desk,
         clock=service.clock,
     )
+    working = asyncio.create_task(Worker(api, desk, is_too_broad).guard(stop))
     try:
-        async with serve_app(build_api(api), service.host, service.port) as url:
+        async with serve_app(
+            build_api(api), service.host, service.port, connections_max=CONNECTIONS_MAX
+        ) as url:
             service.told(url)
-            await stop.wait()
+            await asyncio.wait(
+                [working, stopping := asyncio.create_task(stop.wait())],
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            stopping.cancel()
+            if working.done():
+                working.result()
     finally:
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
+        await asyncio.to_thread(desk.threads.close)
+        await people.close()
         await asyncio.to_thread(reader.close)
         await state.close()
 

@@ -26,6 +26,7 @@ from schemas.errors import AuditError, Broken, Misconfigured, StoreUnavailable
 from schemas.tables import DATABASE
 
 Row = dict[str, Any]
+Parameters = Mapping[str, Any] | None
 
 # Facts 2, 4 and 8 of the sink: one batch is one part under one token, whatever the defaults of
 # this server's version are. The block limits are far over what the sink's cutter lets through.
@@ -180,6 +181,38 @@ class Store:
     ) -> list[tuple[Any, ...]]:
         """Run a SELECT as `query` does; one tuple a row."""
         return [tuple(row) for row in self._select(sql, parameters, settings).result_rows]
+
+    def raw(
+        self, sql: str, parameters: Parameters = None, *, fmt: str, settings: Settings | None = None
+    ) -> bytes:
+        """Run a SELECT and return what the store itself writes in a format, all of it in memory."""
+        client = self._client()
+        try:
+            asked = {"parameters": dict(parameters or {}), "settings": dict(settings or {})}
+            found: bytes = client.raw_query(sql, **asked, fmt=fmt)
+        except (ClickHouseError, OSError) as error:
+            raise _translated(error, "query") from _without_text(error)
+        return found
+
+    def complaint(
+        self,
+        sql: str,
+        parameters: Mapping[str, Any] | None = None,
+        settings: Settings | None = None,
+    ) -> str:
+        """Return what the server has against a statement, in its own words; "" if nothing.
+
+        Only for whoever wrote the statement: the server's words quote it.
+        """
+        client = self._client()
+        try:
+            client.query(sql, parameters=dict(parameters or {}), settings=dict(settings or {}))
+        except (ClickHouseError, OSError) as error:
+            code = getattr(error, "code", None)
+            if code is None or code in _BOUND_CODES:
+                raise _translated(error, "query") from _without_text(error)
+            return str(error)
+        return ""
 
     def insert_lines(
         self,

@@ -121,7 +121,9 @@ async def serve_health(
 
 
 @asynccontextmanager
-async def serve_app(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
+async def serve_app(
+    app: ASGIApp, host: str, port: int, *, connections_max: int = CONNECTIONS_MAX
+) -> AsyncIterator[str]:
     """Serve an ASGI application on this event loop while the block runs; signals stay ours.
 
     Raises `Misconfigured` naming the port when it is taken or the address is not ours.
@@ -135,7 +137,8 @@ async def serve_app(app: ASGIApp, host: str, port: int) -> AsyncIterator[str]:
         access_log=False,
         server_header=False,
         lifespan="off",
-        limit_concurrency=CONNECTIONS_MAX,
+        limit_concurrency=connections_max,
+        proxy_headers=False,  # whom a proxy may speak for is the application's to say
         timeout_graceful_shutdown=int(STOP_TIMEOUT_S),
     )
     server = _Server(config)

@@ -9,56 +9,30 @@ from pathlib import Path
 from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    NoDecode,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-)
+from pydantic_settings import NoDecode, SettingsConfigDict
 
+from runtime.console_settings import ApiSettings, OidcSettings
+from runtime.settings_base import DAY_S, MIB, Port, ServiceSettings
 from runtime.store_address import parse_dsn
 from schemas.errors import Misconfigured
 
-DAY_S: Final = 86_400
-MIB: Final = 1 << 20
-Port = Annotated[int, Field(ge=1, le=65_535)]
+__all__ = [
+    "ALL",
+    "AlertSettings",
+    "ApiSettings",
+    "CanarySettings",
+    "ExportSettings",
+    "KafkaSettings",
+    "LogSettings",
+    "OidcSettings",
+    "PipelineSettings",
+    "RuleSettings",
+    "ServiceSettings",
+    "SinkSettings",
+    "StoreSettings",
+]
+
 Level = Literal["debug", "info", "warning", "error"]
-
-
-class ServiceSettings(BaseSettings):
-    """What all settings share: frozen, closed, named AUDIT_<SERVICE>_<SETTING>."""
-
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix="AUDIT_",
-        hide_input_in_errors=True,
-        use_attribute_docstrings=True,
-        validate_default=True,
-    )
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take only what `runtime.configuration` hands over."""
-        del settings_cls, env_settings, dotenv_settings, file_secret_settings
-        return (init_settings,)
-
-    @classmethod
-    def section(cls) -> str:
-        """Name of the file's section: the prefix between AUDIT_ and the setting."""
-        return cls.model_config["env_prefix"].removeprefix("AUDIT_").rstrip("_").lower()
-
-    @classmethod
-    def variable(cls, field: str) -> str:
-        """Name of the environment variable of a setting."""
-        return f"{cls.model_config['env_prefix']}{field.upper()}"
 
 
 class LogSettings(ServiceSettings):
@@ -253,12 +227,15 @@ class StoreSettings(ServiceSettings):
     """Database of the tables."""
     query_timeout_s: Annotated[int, Field(ge=1, le=600)] = 20
     """A read that takes longer is ended."""
+    sql_dsn: SecretStr | None = None
+    """Of a server: the user whose rights statements of the SQL page have; without it `dsn`'s."""
 
-    @field_validator("dsn")
+    @field_validator("dsn", "sql_dsn")
     @classmethod
-    def _is_whole(cls, dsn: SecretStr) -> SecretStr:
+    def _is_whole(cls, dsn: SecretStr | None) -> SecretStr | None:
         try:
-            parse_dsn(dsn.get_secret_value())
+            if dsn is not None:
+                parse_dsn(dsn.get_secret_value())
         except Misconfigured as error:  # what pydantic collects is told with the setting's name
             raise ValueError(str(error).removeprefix("AUDIT_STORE_DSN: ")) from error
         return dsn
@@ -314,21 +291,19 @@ class AlertSettings(ServiceSettings):
         return self
 
 
-class ApiSettings(ServiceSettings):
-    """The REST API and the pages."""
+class ExportSettings(ServiceSettings):
+    """Exports: files with events of a search, made in the background."""
 
-    model_config = SettingsConfigDict(env_prefix="AUDIT_API_")
+    model_config = SettingsConfigDict(env_prefix="AUDIT_EXPORT_")
 
-    host: str = "127.0.0.1"
-    """Address to listen on; anything but loopback wants TLS in front."""
-    port: Port = 6060
-    """Port to listen on."""
-    token_file: Path | None = None
-    """File with the access token, readable by its owner alone; made when it is absent."""
-    health_host: str = "127.0.0.1"
-    """Address of /live, /ready and /metrics."""
-    health_port: Port = 6069
-    """Port of /live, /ready and /metrics."""
+    rows_max: Annotated[int, Field(ge=1, le=10_000_000_000)] = 100_000_000
+    """One export has at most so many rows."""
+    bytes_max: Annotated[int, Field(ge=MIB, le=1 << 50)] = 50 * 1024 * MIB
+    """The files of finished exports together; a new one must fit in what is left."""
+    open_max: Annotated[int, Field(ge=1, le=100)] = 3
+    """How many exports of one person may wait or run; one runs at a time."""
+    keep_s: Annotated[int, Field(ge=60, le=3650 * DAY_S)] = 7 * DAY_S
+    """A finished file is removed after so long."""
 
 
 ALL: Final[tuple[type[ServiceSettings], ...]] = (
@@ -341,4 +316,6 @@ ALL: Final[tuple[type[ServiceSettings], ...]] = (
     StoreSettings,
     AlertSettings,
     ApiSettings,
+    ExportSettings,
+    OidcSettings,
 )

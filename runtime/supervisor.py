@@ -280,7 +280,7 @@ class Supervisor:
     async def _tell_ready(self, on_ready: Callable[[], None]) -> None:
         for kept in self._kept:
             await kept.first_ready.wait()
-        on_ready()
+        await asyncio.to_thread(on_ready)  # it may ask a child something
 
     async def _keep(self, kept: _Kept) -> None:
         """Start the child and start it again, for ever; raises only before it was ever ready."""

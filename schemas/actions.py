@@ -49,6 +49,7 @@ authentication.mfa.success|info|Second factor accepted|factor:s
 authentication.mfa.failed|low|Second factor refused|factor:s attempt:i
 authentication.password.changed|low|Password changed|forced:b
 authentication.password.reset|medium|Password reset by an administrator|target_user:s
+audit.session.revoked|low|Session of the console ended by someone else|target_user:s cause:s
 """,
         "data_access": """
 data.record.viewed|info|Call record viewed|caller:s duration_s:i
@@ -62,6 +63,19 @@ data.transcript.viewed|info|Transcript viewed|language:s
 data.voicemail.played|info|Voicemail played|duration_s:i
 data.incident.viewed|info|Incident viewed|severity:s
 data.report.viewed|info|Report viewed|period:s
+audit.events.searched|info|Audit log searched|path:s query:x rows:i kind:s
+audit.events.viewed|info|Audit events viewed|path:s query:x rows:i kind:s
+audit.alerts.viewed|info|Alerts viewed|path:s query:x rows:i kind:s
+audit.rules.viewed|info|Detection rules viewed|path:s query:x rows:i kind:s
+audit.reports.viewed|info|Audit report viewed|path:s query:x rows:i kind:s
+audit.cases.viewed|info|Cases viewed|path:s query:x rows:i kind:s
+audit.searches.viewed|info|Saved searches viewed|path:s query:x rows:i kind:s
+audit.exports.viewed|info|Exports viewed|path:s query:x rows:i kind:s
+audit.quarantine.viewed|info|Quarantine viewed|path:s query:x rows:i kind:s
+audit.health.viewed|info|Health of the audit log viewed|path:s query:x rows:i kind:s
+audit.people.viewed|info|Accounts of the console viewed|path:s query:x rows:i kind:s
+audit.reads.viewed|info|Who read the audit log viewed|path:s query:x rows:i kind:s
+audit.sql.queried|low|Audit log queried with SQL|path:s query:x rows:i kind:s
 """,
         "configuration": """
 settings.retention_policy.updated|medium|Retention policy changed|before:x after:x reason:s
@@ -74,6 +88,10 @@ settings.recording.updated|medium|Recording of calls changed|before:x after:x
 settings.notification.updated|info|Notifications changed|before:x after:x
 settings.sso.updated|high|Single sign-on changed|before:x after:x provider:s
 settings.ip_allowlist.updated|medium|Allowed networks changed|before:x after:x
+audit.search.saved|info|Search saved|name:s query:s before:x after:x
+audit.search.deleted|info|Saved search deleted|name:s
+audit.exception.proposed|low|Exception from a rule proposed|rule:s
+audit.quarantine.replayed|low|Quarantined messages judged again|path:s query:x rows:i kind:s
 """,
         "permission": """
 permission.role.granted|medium|Role granted|target_user:s role:s before:x after:x
@@ -86,6 +104,11 @@ permission.user.deactivated|low|User deactivated|target_user:s cause:s
 permission.user.deleted|medium|User deleted|target_user:s
 permission.team.updated|info|Team membership changed|team:s before:x after:x
 permission.access.denied|low|Access denied|permission:s
+audit.account.created|medium|Account of the console made|target_user:s roles:a
+audit.account.updated|medium|Account of the console changed|target_user:s before:x after:x
+audit.account.disabled|low|Account of the console disabled|target_user:s
+audit.token.created|medium|API token of the console made|token_id:s scope:a expires_at:s
+audit.token.revoked|low|API token of the console revoked|token_id:s target_user:s
 """,
         "api": """
 api.request.success|info|API called|method:s path:s status:i duration_ms:i
@@ -104,6 +127,11 @@ data.export.downloaded|medium|Export downloaded|format:s file_size_mb:n
 export.report.completed|low|Report exported|format:s record_count:i file_size_mb:n date_range:s
 export.audit_log.completed|medium|Audit log exported|date_range:s format:s record_count:i
 export.schedule.completed|info|Schedule exported|format:s
+audit.events.exported|medium|Audit events exported|path:s query:x rows:i kind:s
+audit.export.started|low|Export of audit events started|format:s query:s
+audit.export.completed|medium|Export of audit events completed|format:s record_count:i
+audit.export.failed|low|Export of audit events failed|format:s cause:s
+audit.export.cancelled|low|Export of audit events cancelled|format:s record_count:i
 """,
         "integration": """
 integration.okta.connected|medium|Okta connected|scopes:a
@@ -128,6 +156,8 @@ security.ip.blocked|low|Address blocked|cause:s
 security.account.locked|medium|Account locked|target_user:s attempts:i
 security.encryption_key.rotated|low|Encryption key rotated|key_id:s
 security.recording.tampered|critical|Recording's checksum is wrong|expected:s found:s
+audit.case.created|low|Case opened|title:s
+audit.case.updated|info|Case changed|before:x after:x note:s
 """,
     }
 )

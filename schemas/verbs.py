@@ -20,6 +20,7 @@ _VERBS: Final = """
 """
 _IRREGULAR: Final = {
     "built": "build",
+    "cancelled": "cancel",
     "chosen": "choose",
     "gotten": "get",
     "left": "leave",

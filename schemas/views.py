@@ -15,6 +15,23 @@ class View(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
+class CompletionOut(View):
+    """One way to go on with a query: `text` takes the place of what was typed."""
+
+    text: str
+    label: str
+    kind: Literal["field", "value"]
+    about: str
+
+
+class CompletionList(View):
+    """What may take the place of `length` characters from `position`."""
+
+    position: int
+    length: int
+    completions: tuple[CompletionOut, ...]
+
+
 class Change(View):
     """One before and after in the details; `path` is dotted, the values are as published."""
 
@@ -199,11 +216,14 @@ class AlertFound(View):
 
 
 class AlertChangeAsked(BaseModel):
-    """What to change; `by` is who does it, as they say. At least one of the others."""
+    """What to change; at least one of status, assignee and note.
+
+    `by` is who does it: only the service's token, which is nobody's, may name somebody.
+    """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    by: Annotated[str, Field(min_length=1, max_length=256)]
+    by: Annotated[str, Field(min_length=1, max_length=256)] | None = None
     status: Status | None = None
     assignee: Annotated[str, Field(max_length=256)] | None = None
     note: Annotated[str, Field(min_length=1, max_length=4_096)] | None = None
@@ -304,9 +324,9 @@ class ReplayAsked(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     reason: str | None = None
-    partition: int | None = None
-    offset: int | None = None
-    limit: Annotated[int, Field(ge=1, le=10_000)] = 1_000
+    partition: Annotated[int, Field(strict=True)] | None = None
+    offset: Annotated[int, Field(strict=True)] | None = None
+    limit: Annotated[int, Field(strict=True, ge=1, le=10_000)] = 1_000
     after: Annotated[str, Field(pattern=r"^[^:]{1,64}:[^:]{1,249}:\d{1,5}:\d{1,19}$")] | None = None
 
 
@@ -358,7 +378,8 @@ class Diagnosis(View):
 class Problem(View):
     """An error as RFC 9457 has it (`application/problem+json`).
 
-    `field` is the parameter at fault, `cure` what to do about it.
+    `field` is the parameter at fault, `cure` what to do about it. Of a query `position` and
+    `length` are the characters at fault.
     """
 
     type: str
@@ -366,4 +387,6 @@ class Problem(View):
     status: int
     detail: str
     field: str | None = None
+    position: int | None = None
+    length: int | None = None
     cure: str

@@ -1,17 +1,17 @@
 """What every contender is told, and the work that it does on each message."""
 
+import importlib
 import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, Final, Literal
 
-from bench.contenders.whole import INCARNATION, whole_stage
-from pipeline.stage import Where
 from schemas.event import Event
-from schemas.topics import EVENTS
 
+Judge = Callable[[Any, Any, int, int, int], bytes]  # key, value, partition, offset, ms
 Work = Literal["none", "validate", "all"]
+WHOLE: Final = "bench.contenders.whole"
 COMPRESSION: Final = "zstd"  # for all: what lies on the topics is the same
 
 
@@ -37,7 +37,7 @@ def job() -> Job:
     return Job(**json.loads(sys.argv[1]))
 
 
-def judge(work: Work) -> Callable[[Any, Any, int, int, int], bytes]:
+def judge(work: Work) -> Judge:
     """Return the work as a function of key, value, partition, offset and time (ms)."""
     if work == "none":
         return lambda _key, value, _partition, _offset, _time_ms: value
@@ -49,10 +49,6 @@ def judge(work: Work) -> Callable[[Any, Any, int, int, int], bytes]:
             return value
 
         return validate
-    stage = whole_stage()
-
-    def judge_all(key: bytes, value: bytes, partition: int, offset: int, ms: int) -> bytes:
-        where = Where(INCARNATION, EVENTS, partition, offset)
-        return stage.judge(value, where, ms, key).line
-
+    # only this work needs all that the pipeline needs
+    judge_all: Judge = importlib.import_module(WHOLE).whole_judge()
     return judge_all

@@ -22,8 +22,12 @@ class Form:
 
     def text(self, name: str, *, length_max: int = TEXT_MAX) -> str:
         """Return a field without spaces around it; "" if it is not there. Raises `Refused`."""
+        return self.raw(name, length_max=length_max).strip()
+
+    def raw(self, name: str, *, length_max: int = TEXT_MAX) -> str:
+        """Return a field as it was typed, such as a password. Raises `Refused`."""
         found = self._given.get(name, "")
-        text = found.strip() if isinstance(found, str) else ""
+        text = found if isinstance(found, str) else ""
         if len(text) > length_max:
             raise Refused(
                 "bad_parameter",

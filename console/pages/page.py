@@ -6,6 +6,7 @@ import io
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
+from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Depends, Request, Response
@@ -73,7 +74,7 @@ def page(router: APIRouter, path: str, permission: Permission) -> Callable[[Hand
 def action(router: APIRouter, path: str, permission: Permission) -> Callable[[Handler], Handler]:
     """Register a handler for the form that a page posts; it ends with `see(path)`, or with a page.
 
-    The handler takes `form: Fields` (console/pages/form.py): only a form of the same session passes.
+    The handler takes `form: Fields` (console/pages/form.py): only a form of its session passes.
     """
 
     def register(handler: Handler) -> Handler:
@@ -116,7 +117,7 @@ def respond(request: Request, shown: Page | Response, form: Shape) -> Response:
             "data": shown.data,
             "title": shown.title,
             "principal": None if principal is NOBODY else principal,
-            "path": request.url.path,
+            "path": quote(request.scope["path"]),
             "query": request.url.query,
             "has_table": shown.table is not None,
         },

@@ -167,14 +167,17 @@ def _shown_by(alert: Alert) -> str:
 
 
 def _search_of(alert: Alert) -> str:
-    """Return the command that finds what else they did; only of values that need no quotes."""
-    for option, value in (
+    """Return the command that finds what else they did; only of values that need no quotes.
+
+    What stands after `audit search` is a query, which the search page takes as well.
+    """
+    for field, value in (
         ("session", alert.session_id),
         ("user", alert.user),
         ("ip", alert.ip_address),
     ):
         if _SAFE_VALUE.fullmatch(value) and neutral(value) == value:
-            return f"audit search --{option} {value}"
+            return f"audit search {field}:{value}"
     return ""
 
 

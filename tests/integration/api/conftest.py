@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from console.api import Api, build_api
 from console.auth import ServiceToken
-from console.ports import Ports, Read
+from console.ports import Ports, Read, unwritable
 from console.probes import store_probes
 from console.reading import Reader
 from console.service import is_too_broad
@@ -86,7 +86,7 @@ async def ask(store: Store, seen: list[Read], tmp_path: Path) -> AsyncIterator[A
         reader = Reader(answers, is_too_broad=is_too_broad, bounds=kwargs.pop("bounds", None))
         readers.append(reader)
         probes = store_probes(store, Clock().now_ms, [1])
-        ports = Ports(ledger, replay, probes, saw)
+        ports = Ports(ledger, replay, probes, saw, change=kwargs.pop("change", unwritable))
         known = kwargs.pop("authenticator", None) or ServiceToken(SecretStr(TOKEN), tenant)
         app = build_api(Api(reader, ports, known, state, clock=Clock(), **kwargs))
         client = httpx.AsyncClient(

@@ -3,10 +3,11 @@
 import re
 from typing import Final
 
+from console.sql.views import VIEWS
 from runtime.broker_config import FIXED
 from runtime.clickhouse import INSERT_SETTINGS
 from schemas.topics import RECORDS_MESSAGE_BYTES_MAX
-from tests.unit.deploy.files import DEPLOY, SERVER, USERS, service_of
+from tests.unit.deploy.files import DEPLOY, ROOT, SERVER, USERS, service_of
 
 
 def test_kafka_keeps_the_promises_that_the_embedded_one_keeps() -> None:
@@ -68,9 +69,11 @@ def _privileges(user: str) -> dict[str, set[str]]:
             granted = USERS.findall(f"roles/{role}/grants/query")
             assert granted, f"no role {role}"
             for grant in granted:
-                match = re.fullmatch(r"GRANT ([\w, ]+) ON ([\w.*]+)", grant.text or "")
+                match = re.fullmatch(
+                    r"GRANT ([\w, ]+?)(\([\w, ]+\))? ON ([\w.*]+)", grant.text or ""
+                )
                 assert match
-                allowed.setdefault(match[2], set()).update(match[1].split(", "))
+                allowed.setdefault(match[3], set()).update(match[1].split(", "))
     return allowed
 
 
@@ -86,7 +89,9 @@ def test_clickhouse_lets_no_service_change_or_delete_what_is_stored() -> None:
     assert _privileges("audit_writer")["audit.*"] == {"SHOW", "SELECT", "INSERT"}
     assert _privileges("audit_api")["audit.*"] == {"SHOW", "SELECT"}
     assert _privileges("audit_api")["audit.events"] == {"INSERT"}
-    assert _privileges("audit_analyst")["audit.*"] == {"SHOW", "SELECT"}
+    analyst = _privileges("audit_analyst")
+    assert {what: rights for what, rights in analyst.items() if rights != {"SELECT"}} == {}
+    assert "audit.*" not in analyst
     assert "INSERT" not in _privileges("audit_migrator")["audit.*"]
     for user in ("audit_migrator", "audit_writer", "audit_api", "audit_analyst"):
         for what, privileges in _privileges(user).items():
@@ -94,6 +99,25 @@ def test_clickhouse_lets_no_service_change_or_delete_what_is_stored() -> None:
             if not what.startswith("audit."):
                 assert what.startswith("system."), what
                 assert privileges == SYSTEM_READS
+
+
+def test_clickhouse_lets_an_analyst_read_every_view_and_no_raw_bytes() -> None:
+    grants = [grant.text or "" for grant in USERS.iterfind("roles/*/grants/query")]
+    of_people = [
+        grant.text or ""
+        for role in ("audit_analyst_role", "audit_reads_role", "audit_operations_role")
+        for grant in USERS.iterfind(f"roles/{role}/grants/query")
+    ]
+    assert len(of_people) < len(grants)
+    assert not any(re.search(r"\braw\b", grant) for grant in of_people)
+    assert "GRANT SELECT ON audit.events" not in of_people
+    assert "GRANT SELECT ON audit.quarantine" not in of_people
+    for view in VIEWS:
+        assert f"GRANT SELECT ON audit.{view.name}" in of_people
+    [columns] = [grant for grant in of_people if grant.endswith(" ON audit.events")]
+    made = (ROOT / "schemas/migrations/001_tables.sql").read_text()
+    for column in re.findall(r"\w+", columns.split("(")[1].split(")")[0]):
+        assert re.search(rf"^  {column} ", made, re.MULTILINE), column
 
 
 def test_clickhouse_analyst_reads_within_bounds_that_cannot_be_lifted() -> None:

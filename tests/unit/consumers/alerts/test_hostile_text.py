@@ -172,7 +172,7 @@ def test_the_text_says_what_who_why_what_to_do_and_where_to_look() -> None:
         "From: 203.0.113.9",
         "Why it matters: An administrator's account opens every door.",
         "Do: Ask Jane.",
-        "Search: audit search --session sess_1",
+        "Search: audit search session:sess_1",
         f"Link: https://audit.example/alerts/{one.alert_id}",
     ):
         assert line in body.splitlines()

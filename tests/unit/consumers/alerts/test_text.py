@@ -60,7 +60,7 @@ def test_a_person_reads_what_who_where_why_and_what_to_do() -> None:
         "Events: 2",
         "Do: Ask the person: https://wiki.company.com/login",
         "Look: audit show ev-1",
-        "Search: audit search --session sess_1",
+        "Search: audit search session:sess_1",
         f"Alert: {ID}",
     ]
 

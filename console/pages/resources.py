@@ -1,0 +1,95 @@
+"""The page of a resource: who changed this setting and when, and what it was at any moment."""
+
+import asyncio
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Query
+from pydantic import Field
+
+from console import resources
+from console.brief import brief, brief_rows
+from console.context import Api, Asked, saw
+from console.entities import Entity
+from console.moment import parse_moment, rfc3339
+from console.pages.entities import portrait, shapes
+from console.pages.page import Page, Table, page
+from console.period import CHOICES, Period, PeriodAsked
+from console.query.conditions import Conditions
+from console.query.scope import scoped
+from console.reading import IN_ORDER
+
+routes: Final = APIRouter()
+_COLUMNS: Final = (
+    "timestamp", "user", "role", "action", "result", "resource", "resource_id", "path", "before",
+    "after", "reason", "ip_address", "session_id", "event_id",
+)  # fmt: skip
+
+
+class ResourceAsked(PeriodAsked):
+    """Which resource, of which time; `at` asks for its value at that moment."""
+
+    resource: Annotated[str, Field(max_length=1024)] = ""
+    resource_id: Annotated[str, Field(max_length=1024)] = ""
+    at: Annotated[str, Field(max_length=40)] = ""
+
+
+@page(routes, "/resources", "read_events")
+async def show_resource(api: Asked, asked: Annotated[ResourceAsked, Query()]) -> Page:
+    """Show the history of one resource, or which ones there are."""
+    now_us = api.clock.now_ms() * 1000
+    if not asked.resource:
+        return await _list(api, asked, asked.period(now_us))
+    period = asked.period(now_us)
+    entity = Entity("resource", asked.resource, asked.resource_id)
+    own = entity.narrow(scoped(api.principal))
+    data, history, value = await asyncio.gather(
+        portrait(api, entity, period),
+        _history(api, own, period),
+        _value(api, own, asked.at, now_us),
+    )
+    data |= {"history": history, "value": value, "at": asked.at or None}
+    await saw(api, "/resources", asked.model_dump(exclude_defaults=True), data["events"])
+    title = " ".join(part for part in ("Resource", asked.resource, asked.resource_id) if part)
+    extra = {"resource": asked.resource, "resource_id": asked.resource_id}
+    view = {**shapes(data), "choices": CHOICES, "extra": extra}
+    return Page("resource.html", title, data, _table(history["changes"]), view)
+
+
+async def _list(api: Api, asked: ResourceAsked, period: Period) -> Page:
+    rows = await api.reader.rows(resources.listed(period.narrow(scoped(api.principal))))
+    found = [resources.render_listed(row) for row in rows]
+    await saw(api, "/resources", asked.model_dump(exclude_defaults=True), len(found))
+    data = {"resources": found, "period": period.data(), "limit": resources.LISTED_MAX}
+    names = ("resource", "events", "parts", "people", "changes", "last")
+    table = Table(names, [[row[name] for name in names] for row in found])
+    return Page("resources.html", "Resources", data, table, {"choices": CHOICES})
+
+
+async def _history(api: Api, own: Conditions, period: Period) -> dict[str, Any]:
+    found = resources.changing(period.narrow(own))
+    rows = await brief_rows(api.reader, found, resources.HISTORY_MAX + 1)
+    changes = [brief(row) for row in rows[: resources.HISTORY_MAX]]
+    return {"changes": changes, "is_cut": len(rows) > resources.HISTORY_MAX}
+
+
+async def _value(api: Api, own: Conditions, at: str, now_us: int) -> dict[str, Any] | None:
+    if not at:
+        return None
+    at_us = parse_moment(at, now_us, "at")
+    before, after = await asyncio.gather(
+        api.reader.rows(resources.steps(own, at_us, is_before=True), IN_ORDER),
+        api.reader.rows(resources.steps(own, at_us, is_before=False), IN_ORDER),
+    )
+    is_cut = resources.STEPS_MAX in (len(before), len(after))
+    values = resources.values_at(before, after)
+    return {"at": rfc3339(at_us), "values": values, "is_cut": is_cut}
+
+
+def _table(changes: list[dict[str, Any]]) -> Table:
+    """Return one row a changed path; a change that names none is one row, too."""
+    rows = []
+    for change in changes:
+        for line in change["changes"] or [{"path": "", "before": None, "after": None}]:
+            whole = {**change, **{name: line[name] for name in ("path", "before", "after")}}
+            rows.append([whole[name] for name in _COLUMNS])
+    return Table(_COLUMNS, rows)

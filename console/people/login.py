@@ -1,0 +1,194 @@
+"""Logins: by password, by one-time link, or from the provider; each ends in a new session."""
+
+import sqlite3
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from console.access import ROLES, Principal
+from console.context import Api
+from console.people import accounts, links, sessions
+from console.people.accounts import OWNER, UNKNOWN, Account
+from console.people.book import People, principal_of_session
+from console.people.secret import digest
+from console.people.sessions import Arrival, Session
+from console.people.telling import ACCOUNTS, people_of, tell
+from console.problems import Refused
+
+SUCCESS: Final = "authentication.login.success"
+FAILED: Final = "authentication.login.failed"
+NAME_MAX: Final = 128
+How = Literal["password", "link", "provider"]
+
+
+@dataclass(frozen=True, slots=True)
+class Knock:
+    """Who stands at the door: from where, with which program, and the cookie brought along."""
+
+    client: str
+    agent: str
+    cookie: str = ""
+
+
+class WrongLogin(Exception):
+    """Name or password is wrong, or the account is disabled: which one is nobody's business."""
+
+
+async def log_in(api: Api, name: str, password: str, knock: Knock) -> str:
+    """Return the cookie of a new session. Raises `WrongLogin`, or `Refused` if tried too often.
+
+    What isn't there takes as long as what is, and counts as much.
+    """
+    people, given = people_of(api), name[:NAME_MAX]
+    wait = people.limit.wait_s(given.casefold(), knock.client, api.clock.monotonic())
+    if wait > 0:
+        people.metrics.login("too_often")
+        raise Refused(
+            "too_many", "a login was tried too often", cure=f"try again in {int(wait) + 1} s"
+        )
+    account = await api.state.read(lambda db: accounts.find(db, given))
+    kept = account.password if account else None
+    is_right = await people.passwords.verify(kept, password)
+    if account is None or not is_right or account.disabled or account.subject:
+        await _tell_failed(api, account, knock, _why(account, is_right=is_right))
+        raise WrongLogin
+    if kept is not None and people.passwords.is_outdated(kept):
+        account = await _rehash(api, people, account, password)
+    cookie = await enter(api, account, "password", knock)
+    people.limit.succeeded(given.casefold(), knock.client, api.clock.monotonic())
+    return cookie
+
+
+async def redeem(api: Api, once: str, knock: Knock) -> str:
+    """Use a login link: return the cookie of a new session. Raises `WrongLogin` if it is spent."""
+    people = people_of(api)
+    wait = people.limit.wait_place_s(knock.client, api.clock.monotonic())
+    if wait > 0:  # not for fear of guesses: each leaves an event
+        people.metrics.login("too_often")
+        raise Refused("too_many", "too many logins failed", cure=f"try again in {int(wait) + 1} s")
+    arrival = _arrival(api, "link", knock)
+
+    def use(db: sqlite3.Connection) -> tuple[Account, str, str, bool] | None:
+        link = links.use_link(db, once, arrival.now_ms)
+        if link is None:
+            return None
+        account = accounts.find(db, link.account)
+        is_new = account is None and link.account == OWNER
+        if is_new:
+            account = _owner(people, link.created_by, arrival.now_ms)
+            accounts.add(db, account)
+        if account is None or account.disabled:
+            return None
+        return account, *_open(db, people, account, arrival, knock), is_new
+
+    used = await api.state.write(use)
+    if used is None:
+        await _tell_failed(api, None, knock, "link_spent")
+        raise WrongLogin
+    account, cookie, key, is_new = used
+    if is_new:
+        details = {"target_user": account.name, "roles": sorted(account.roles)}
+        by = replace(api, principal=_principal(account, "", knock))
+        await tell(
+            by, "audit.account.created", resource=ACCOUNTS, resource_id=OWNER, details=details
+        )
+    await _tell_success(api, account, key, "link", knock)
+    people.limit.place_succeeded(knock.client, api.clock.monotonic())
+    return cookie
+
+
+async def enter(api: Api, account: Account, how: How, knock: Knock) -> str:
+    """Return the cookie of a new session of an account that has proved itself.
+
+    A session that the browser brought along ends: nobody can have planted it to share it.
+    """
+    people, arrival = people_of(api), _arrival(api, how, knock)
+
+    def work(db: sqlite3.Connection) -> tuple[str, str] | None:
+        now = accounts.find(db, account.name)
+        if now is None or now.disabled or now.password != account.password:
+            return None  # while the password was verified an administrator was faster
+        return _open(db, people, account, arrival, knock)
+
+    opened = await api.state.write(work)
+    if opened is None:
+        await _tell_failed(api, account, knock, "disabled")
+        raise WrongLogin
+    cookie, key = opened
+    await _tell_success(api, account, key, how, knock)
+    return cookie
+
+
+async def log_out(api: Api) -> None:
+    """End the session of the principal."""
+    key = api.principal.key
+    await tell(api, "authentication.logout")
+    await api.state.write(lambda db: sessions.end_session(db, key))
+
+
+async def tell_failed(api: Api, name: str, knock: Knock, reason: str) -> None:
+    """Keep the event of a login that failed, at the provider or here."""
+    by = replace(api, principal=Principal(name, frozenset(), client=knock.client))
+    await tell(by, FAILED, result="failure", reason=reason, details={"reason": reason})
+
+
+async def _tell_failed(api: Api, account: Account | None, knock: Knock, reason: str) -> None:
+    people_of(api).metrics.login("failed")
+    await tell_failed(api, account.name if account else UNKNOWN, knock, reason)
+
+
+# where this raises the session stays unused: its cookie was given to nobody
+async def _tell_success(api: Api, account: Account, key: str, how: How, knock: Knock) -> None:
+    by = replace(api, principal=_principal(account, key, knock))
+    await tell(by, SUCCESS, details={"method": how})
+    people_of(api).metrics.login("success")
+
+
+def _principal(account: Account, key: str, knock: Knock) -> Principal:
+    session = Session(key, account.name, "", 0, 0, knock.client, knock.agent)
+    return principal_of_session(session, account)
+
+
+def _arrival(api: Api, how: How, knock: Knock) -> Arrival:
+    return Arrival(knock.client, knock.agent, how, api.clock.now_ms())
+
+
+def _open(
+    db: sqlite3.Connection, people: People, account: Account, arrival: Arrival, knock: Knock
+) -> tuple[str, str]:
+    sessions.sweep(db, arrival.now_ms, people.lives)
+    if knock.cookie:
+        db.execute("DELETE FROM sessions WHERE hash = ?", (digest(knock.cookie),))
+    return sessions.open_session(db, account.name, arrival)
+
+
+def _owner(people: People, created_by: str, now_ms: int) -> Account:
+    """Return the account of whoever can read the token of the file."""
+    tenant = people.service.tenant
+    return Account(OWNER, "Owner", frozenset(ROLES), tenant, now_ms, created_by)
+
+
+async def _rehash(api: Api, people: People, account: Account, password: str) -> Account:
+    """Keep a password with what we ask for now."""
+    kept = await people.passwords.hash(password)
+
+    def put(db: sqlite3.Connection) -> Account:
+        found = accounts.find(db, account.name)
+        if found is None or found.password != account.password:
+            return account
+        after = replace(found, password=kept)
+        accounts.put(db, after)
+        return after
+
+    return await api.state.write(put)
+
+
+def _why(account: Account | None, *, is_right: bool) -> str:
+    if account is None:
+        return "unknown_account"
+    if account.subject:
+        return "logs_in_at_provider"
+    if account.disabled:
+        return "disabled"
+    if account.password is None:
+        return "no_password"
+    return "wrong_password" if not is_right else "disabled"

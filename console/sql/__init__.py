@@ -1,0 +1,1 @@
+"""SQL for analysts: what may be asked, how a statement is judged, and how it is run."""

@@ -1,0 +1,16 @@
+"""What POST /v1/sql answers."""
+
+from typing import Any
+
+from schemas.views import View
+
+
+class SqlFound(View):
+    """Columns with their types, and rows of their values; `more` if there are more rows."""
+
+    columns: tuple[str, ...]
+    types: tuple[str, ...]
+    rows: tuple[tuple[Any, ...], ...]
+    more: bool
+    seconds: float
+    rows_read: int

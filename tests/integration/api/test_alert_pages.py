@@ -1,0 +1,404 @@
+"""The pages of alerts and rules, as each role and tenant gets them."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import httpx
+import pytest
+
+from console.state import State
+from runtime.clickhouse import Store
+from tests.integration.api.office import Office, form, text_of
+
+HOSTILE = "<script>alert(1)</script>\u202e\x1b[31m\"'&" + "w" * 300
+
+
+@pytest.fixture
+async def office(store: Store, tmp_path: Path) -> AsyncIterator[Office]:
+    state = State(tmp_path / "office.sqlite3")
+    await state.open()
+    made = Office(store, state)
+    yield made
+    made.reader.close()
+    await state.close()
+
+
+async def queue(client: httpx.AsyncClient, **asked: Any) -> list[str]:
+    answer = await client.get("/alerts.json", params={"limit": 200, **asked})
+    assert answer.status_code == 200, answer.text
+    return [one["alert_id"] for one in answer.json()["alerts"]]
+
+
+async def test_the_queue_has_open_before_acknowledged_the_worst_first_then_who_waits_longest(
+    office: Office,
+) -> None:
+    at = "2025-10-12T10:{:02d}:00.000Z"
+    late = office.alert(tenant="order", severity="high", recorded=at.format(5))
+    early = office.alert(tenant="order", severity="high", recorded=at.format(1))
+    worst = office.alert(tenant="order", severity="critical", recorded=at.format(9))
+    taken = office.alert(tenant="order", severity="critical", recorded=at.format(0))
+    async with office.client(tenant="order") as client:
+        await client.post("/alerts/changes", data=form(alert_id=taken, do="acknowledge"))
+        assert await queue(client) == [worst, early, late, taken]
+        assert await queue(client, order="newest") == [worst, late, early, taken]
+        assert await queue(client, severity="high", status="any") == [early, late]
+
+
+async def test_pages_of_the_queue_join_without_a_gap_or_a_repeat(office: Office) -> None:
+    made = [
+        office.alert(tenant="paged", severity=("low", "high", "medium")[n % 3]) for n in range(11)
+    ]
+    async with office.client(tenant="paged") as client:
+        whole = await queue(client)
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            asked = {"limit": 3} | ({"cursor": cursor} if cursor else {})
+            page = (await client.get("/alerts.json", params=asked)).json()
+            found += [one["alert_id"] for one in page["alerts"]]
+            cursor = page["next"]
+            if cursor is None:
+                break
+        other = await client.get("/alerts.json", params={"cursor": "x", "limit": 3})
+    assert found == whole
+    assert sorted(found) == sorted(made)
+    assert other.status_code == 400
+
+
+async def test_counts_by_status_and_severity_are_links_that_show_as_many(office: Office) -> None:
+    for severity in ("critical", "high", "high"):
+        office.alert(tenant="counts", severity=severity)
+    done = office.alert(tenant="counts", severity="low")
+    async with office.client(tenant="counts") as client:
+        await client.post("/alerts/changes", data=form(alert_id=done, do="resolve"))
+        counts = (await client.get("/alerts.json")).json()["counts"]
+        assert counts["status"] == {
+            "active": 3,
+            "open": 3,
+            "acknowledged": 0,
+            "resolved": 1,
+            "false_positive": 0,
+            "any": 4,
+        }
+        assert counts["severity"]["high"] == 2
+        assert counts["severity"]["low"] == 0
+        for status, number in counts["status"].items():
+            assert len(await queue(client, status=status)) == number
+        html = (await client.get("/alerts")).text
+        assert "/alerts?severity=critical" in html
+
+
+async def test_every_filter_narrows_and_an_empty_field_narrows_nothing(office: Office) -> None:
+    one = office.alert(tenant="narrow", user="eve", ip_address="203.0.113.9", session_id="s1")
+    two = office.alert(tenant="narrow", user="bob", rule_id="other", tags=("attack.t1078",))
+    hidden = office.alert(tenant="narrow", suppressed_by="exception-1")
+    canary = office.alert(tenant="narrow", canary=True)
+    repeat = office.alert(tenant="narrow", lead=one)
+    async with office.client(tenant="narrow") as client:
+        assert await queue(client, user="eve") == [one]
+        assert await queue(client, ip="203.0.113.9") == [one]
+        assert await queue(client, session="s1") == [one]
+        assert await queue(client, rule="other") == [two]
+        assert await queue(client, tag="attack.t1078") == [two]
+        assert await queue(client, shown="suppressed") == [hidden]
+        assert await queue(client, shown="canaries") == [canary]
+        assert set(await queue(client, grouped="false")) == {one, two, repeat}
+        assert set(await queue(client, user="", rule="", since="", assignee="")) == {one, two}
+        await client.post("/alerts/changes", data=form(alert_id=two, do="assign", assignee="bob"))
+        assert await queue(client, assignee="bob") == [two]
+        assert await queue(client, assignee="-") == [one]
+        assert await queue(client, since="2025-10-13") == []
+        assert (await client.get("/alerts.json?nonsense=1")).status_code == 400
+
+
+async def test_a_bulk_action_changes_each_alert_once_and_leaves_an_event_of_each(
+    office: Office,
+) -> None:
+    lead = office.alert()
+    repeat, other = office.alert(lead=lead), office.alert()
+    async with office.client() as client:
+        answer = await client.post(
+            "/alerts/changes",
+            data=form(
+                alert_id=[lead, repeat, other], do="resolve", note="drill", back="/alerts?user=jane"
+            ),
+        )
+        assert answer.status_code == 303
+        assert answer.headers["location"] == "/alerts?user=jane&changed=2"
+        assert "2 alerts were changed" in (await client.get(answer.headers["location"])).text
+    assert [one["action"] for one in office.told] == [
+        "security.alert.resolved",
+        "security.alert.noted",
+    ] * 2
+    assert {one["user"] for one in office.told} == {"ann"}
+    assert {one["session_id"] for one in office.told} == {"key-ann"}
+    assert {one["resource_id"] for one in office.told} == {lead, other}
+
+
+async def test_what_a_bulk_action_could_not_change_is_shown_and_the_rest_is_changed(
+    office: Office,
+) -> None:
+    closed, fine = office.alert(), office.alert()
+    foreign = office.alert(tenant="elsewhere")
+    async with office.client() as client:
+        await client.post("/alerts/changes", data=form(alert_id=closed, do="resolve"))
+        answer = await client.post(
+            "/alerts/changes", data=form(alert_id=[closed, fine, foreign], do="acknowledge")
+        )
+        assert answer.status_code == 200
+        said = text_of(answer.text)
+        assert "1 changed, 2 not" in said
+        assert "reopen it first" in said
+        shown = (await client.get(f"/alerts/{fine}.json")).json()
+        assert shown["alert"]["status"] == "acknowledged"
+
+
+async def test_a_broker_that_goes_away_midway_fails_the_rest_and_only_the_rest(
+    office: Office,
+) -> None:
+    ids = [office.alert() for _ in range(3)]
+    office.away_after = 1
+    async with office.client(kind="token") as client:
+        done = (
+            await client.post("/v1/alerts/changes", json={"ids": ids, "status": "resolved"})
+        ).json()
+        office.away_after = None
+        assert [one["alert_id"] for one in done["changed"]] == ids[:1]
+        assert [one["alert_id"] for one in done["failed"]] == ids[1:]
+        states = [(await client.get(f"/v1/alerts/{one}")).json()["alert"]["status"] for one in ids]
+    assert states == ["resolved", "open", "open"]
+
+
+@pytest.mark.parametrize(
+    "back", ["//evil.example/x", "https://evil.example", "/search", "/alertsx", "\\\\evil"]
+)
+async def test_a_form_leads_back_to_pages_of_alerts_only(office: Office, back: str) -> None:
+    one = office.alert()
+    async with office.client() as client:
+        answer = await client.post(
+            "/alerts/changes", data=form(alert_id=one, do="note", note="x", back=back)
+        )
+    assert answer.headers["location"] == "/alerts?changed=1"
+
+
+async def test_only_the_services_token_may_name_somebody_else(office: Office) -> None:
+    one = office.alert()
+    path = f"/v1/alerts/{one}/changes"
+    async with office.client(kind="token") as client:
+        refused = await client.post(path, json={"by": "bob", "note": "x"})
+        assert (refused.status_code, refused.json()["field"]) == (403, "by")
+        claimed = await client.post(
+            path, json={"note": "x"}, headers={"x-audit-operator": "mallory"}
+        )
+        assert claimed.json()["changes"][0]["who"] == "ann"
+        own = await client.post(path, json={"by": "ann", "note": "y"})
+        assert own.status_code == 200
+    async with office.client("service-token", kind="service") as client:
+        named = await client.post(path, json={"by": "bob", "note": "z"})
+        assert named.json()["changes"][0]["who"] == "bob"
+        login = await client.post(path, json={"note": "z"}, headers={"x-audit-operator": "carl"})
+        assert login.json()["changes"][0]["who"] == "carl"
+
+
+async def test_an_alert_shows_its_events_in_order_its_runbook_and_who_was_told(
+    office: Office,
+) -> None:
+    second = office.event(user="jane", timestamp="2025-10-12T09:59:00Z", action="b.second")
+    first = office.event(user="jane", timestamp="2025-10-12T09:58:00Z", action="a.first")
+    foreign = office.event(user="jane", tenant="elsewhere")
+    one = office.alert(
+        event_ids=(second, first, foreign),
+        event_count=250,
+        runbook="Look: audit search --user jane --since 24h\nThen phone.",
+        why="Because.",
+    )
+    async with office.client() as client:
+        data = (await client.get(f"/alerts/{one}.json")).json()
+        html = (await client.get(f"/alerts/{one}")).text
+        csv = (await client.get(f"/alerts/{one}.csv")).text
+    assert [line["event_id"] for line in data["events"]] == [first, second]
+    assert data["missing"] == [foreign]
+    step = data["runbook"][0]
+    assert (step["said"], step["command"]) == ("Look:", "audit search --user jane --since 24h")
+    asked = parse_qs(urlsplit(step["link"]).query)["q"][0]
+    assert asked.startswith("user:jane since:")
+    assert data["runbook"][1] == {"said": "Then phone.", "command": None, "link": None}
+    around = parse_qs(urlsplit(data["search"]).query)["q"][0]
+    assert '"2025-10-12T09:58:00Z"' in around or "2025-10-12T09:58:00Z" in around
+    said = text_of(html)
+    assert "250 events behind it" in said
+    assert "Search for all 250" in said
+    assert said.index("a.first") < said.index("b.second")
+    assert "b.second" in csv
+    assert office.seen[-1].path == "/alerts/{alert_id}"
+
+
+async def test_related_alerts_are_those_of_the_same_user_address_session_or_rule(
+    office: Office,
+) -> None:
+    me = office.alert(
+        tenant="kin", user="jane", ip_address="203.0.113.1", session_id="s", rule_id="r1"
+    )
+    by_user = office.alert(tenant="kin", user="jane", rule_id="r2")
+    by_address = office.alert(tenant="kin", user="x", ip_address="203.0.113.1", rule_id="r3")
+    by_session = office.alert(tenant="kin", user="y", session_id="s", rule_id="r4")
+    by_rule = office.alert(tenant="kin", user="z", rule_id="r1")
+    repeat = office.alert(tenant="kin", lead=me, user="jane")
+    office.alert(tenant="stranger", user="jane", rule_id="r1")
+    async with office.client(tenant="kin") as client:
+        data = (await client.get(f"/alerts/{me}.json")).json()
+    found = {
+        one["name"]: ([a["alert_id"] for a in one["alerts"]], one["total"])
+        for one in data["related"]
+    }
+    assert found == {
+        "user": ([by_user], 1),
+        "address": ([by_address], 1),
+        "session": ([by_session], 1),
+        "rule": ([by_rule], 1),
+    }
+    assert data["members"]["total"] == 2
+    assert repeat in [one["alert_id"] for one in data["members"]["alerts"]]
+
+
+async def test_who_may_not_read_events_sees_an_alert_without_them(office: Office) -> None:
+    event_id = office.event(action="secret.action")
+    one = office.alert(event_ids=(event_id,))
+    async with office.client(kind="token", scope=frozenset({"read_alerts"})) as client:
+        answer = await client.get(f"/alerts/{one}")
+        assert answer.status_code == 200
+        assert "secret.action" not in answer.text
+
+
+async def test_a_false_positive_proposes_an_exception_and_is_recorded(office: Office) -> None:
+    one = office.alert(user="jane*", action="a.b", ip_address="203.0.113.1")
+    ends = "2025-12-31"
+    async with office.client() as client:
+        page = (await client.get(f"/alerts/{one}")).text
+        assert "Propose an exception" in page
+        answer = await client.post(
+            f"/alerts/{one}/exception",
+            data=form(
+                where=["user", "action"],
+                reason="a drill",
+                owner="ann",
+                expires=ends,
+                false_positive="1",
+            ),
+        )
+        assert answer.status_code == 200, answer.text
+        said = text_of(answer.text)
+        shown = (await client.get(f"/alerts/{one}.json")).json()
+    assert "This is a proposal" in said
+    assert "audit rules except rule" in said
+    assert "exceptions/rule_" in said
+    assert shown["alert"]["status"] == "false_positive"
+    proposed, *changes = office.told
+    assert proposed["action"] == "audit.exception.proposed"
+    assert proposed["details"]["where"] == {"user": "jane*", "action": "a.b"}
+    assert [change["action"] for change in changes] == [
+        "security.alert.dismissed",
+        "security.alert.noted",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("fields", "wrong"),
+    [
+        ({"where": []}, "where"),
+        ({"expires": "2025-01-01"}, "expires"),
+        ({"expires": "2099-01-01"}, "expires"),
+        ({"expires": "soon"}, "expires"),
+        ({"reason": ""}, "reason"),
+    ],
+)
+async def test_an_exception_needs_a_field_a_reason_and_an_end_that_lies_ahead(
+    office: Office, fields: dict[str, object], wrong: str
+) -> None:
+    one = office.alert()
+    given = {"where": ["user"], "reason": "x", "owner": "ann", "expires": "2025-12-31"}
+    async with office.client() as client:
+        answer = await client.post(
+            f"/alerts/{one}/exception",
+            data=form(**{**given, **fields}),
+            headers={"accept": "application/json"},
+        )
+        assert (answer.status_code, answer.json()["field"]) == (400, wrong)
+    assert office.told == []
+
+
+async def test_a_rule_made_of_others_has_no_exception_and_says_what_to_do(office: Office) -> None:
+    one = office.alert(rule_id="many")
+    async with office.client() as client:
+        assert "write a Sigma filter for rule" in (await client.get(f"/alerts/{one}")).text
+        answer = await client.post(
+            f"/alerts/{one}/exception",
+            data=form(where=["user"], reason="x", owner="ann", expires="2025-12-31"),
+        )
+    assert answer.status_code == 409
+
+
+async def test_hostile_text_in_every_field_of_an_alert_is_shown_as_text(office: Office) -> None:
+    named = ("title", "summary", "runbook", "why", "user", "action", "resource", "session_id")
+    fields: dict[str, Any] = dict.fromkeys(named, HOSTILE)
+    fields |= {"group": HOSTILE, "tags": (HOSTILE,)}
+    one = office.alert(tenant="hostile", ip_address=HOSTILE, **fields)
+    async with office.client(tenant="hostile") as client:
+        await client.post(
+            "/alerts/changes", data=form(alert_id=one, do="assign", assignee=HOSTILE[:200])
+        )
+        for path in ("/alerts", f"/alerts/{one}", "/alerts?status=any&user=%3Cb%3E"):
+            answer = await client.get(path)
+            assert answer.status_code == 200, answer.text
+            assert "<script>alert" not in answer.text
+            assert "\u202e" not in answer.text
+            assert "\x1b" not in answer.text
+
+
+async def test_another_tenant_or_role_gets_nothing(office: Office) -> None:
+    one = office.alert()
+    async with office.client(tenant="another") as client:
+        assert (await client.get(f"/alerts/{one}")).status_code == 404
+        assert one not in await queue(client)
+        answer = await client.post(
+            f"/alerts/{one}/exception",
+            data=form(where=["user"], reason="x", owner="a", expires="2025-12-31"),
+        )
+        assert answer.status_code == 404
+    for role in ("viewer", "auditor"):
+        async with office.client("v", role) as client:
+            page = await client.get("/alerts")
+            assert page.status_code == 200
+            assert "Acknowledge" not in page.text.replace("Acknowledged", "")
+            answer = await client.post("/alerts/changes", data=form(alert_id=one, do="resolve"))
+            assert answer.status_code == 403
+    async with office.client("adm", "administrator") as client:
+        assert (await client.get("/alerts")).status_code == 403
+        assert (await client.get("/rules")).status_code == 403
+    async with office.client() as client:
+        forged = await client.post("/alerts/changes", data={"alert_id": one, "do": "resolve"})
+        assert forged.status_code == 403
+    assert office.told == []
+
+
+async def test_an_empty_queue_says_so(office: Office) -> None:
+    async with office.client(tenant="quiet") as client:
+        assert "No open alerts" in (await client.get("/alerts")).text
+        assert "No alert matches" in (await client.get("/alerts?severity=low")).text
+
+
+async def test_rules_show_what_they_are_and_what_they_did(office: Office) -> None:
+    lead = office.alert(tenant="ruled", recorded="2025-10-12T10:00:00.000Z")
+    office.alert(tenant="ruled", lead=lead, recorded="2025-10-12T11:00:00.000Z")
+    async with office.client(tenant="ruled") as client:
+        rules = (await client.get("/v1/rules")).json()["rules"]
+        assert [one["rule_id"] for one in rules] == ["many", "rule"]
+        assert rules[1]["last_fired"] == "2025-10-12T11:00:00Z"
+        assert rules[0]["last_fired"] is None
+        page = text_of((await client.get("/rules?rule=rule")).text)
+        assert "A drill." in page
+        assert "It matters." in page
+        assert "No rule matches" in (await client.get("/rules?text=zzz")).text
+        assert "many,Many" in (await client.get("/rules.csv")).text

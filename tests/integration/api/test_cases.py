@@ -1,0 +1,379 @@
+"""Cases: made, filled, worked on by two at once, taken along; each tenant sees its own."""
+
+import csv
+import hashlib
+import io
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from console.access import Permission
+from console.state import State
+from runtime.clickhouse import Store
+from schemas.case import CaseExport, CaseFound, CaseMade, CasePage, MembersAdded
+from tests.integration.api.office import Office, form, text_of
+
+HOSTILE = "<script>alert(1)</script>\u202e\x1b[31m\"'&"
+
+
+@pytest.fixture
+async def office(store: Store, tmp_path: Path) -> AsyncIterator[Office]:
+    state = State(tmp_path / "office.sqlite3")
+    await state.open()
+    made = Office(store, state)
+    yield made
+    made.reader.close()
+    await state.close()
+
+
+async def make(client: httpx.AsyncClient, title: str = "Burglary", **asked: Any) -> str:
+    answer = await client.post("/v1/cases", json={"title": title, **asked})
+    assert answer.status_code == 200, answer.text
+    CaseMade.model_validate(answer.json())
+    case_id: str = answer.json()["case"]["case_id"]
+    return case_id
+
+
+async def add(client: httpx.AsyncClient, case_id: str, **asked: Any) -> dict[str, Any]:
+    answer = await client.post(f"/v1/cases/{case_id}/members", json=asked)
+    assert answer.status_code == 200, answer.text
+    MembersAdded.model_validate(answer.json())
+    done: dict[str, Any] = answer.json()
+    return done
+
+
+async def shown(client: httpx.AsyncClient, case_id: str) -> dict[str, Any]:
+    answer = await client.get(f"/v1/cases/{case_id}")
+    assert answer.status_code == 200, answer.text
+    CaseFound.model_validate(answer.json())
+    found: dict[str, Any] = answer.json()
+    return found
+
+
+async def test_a_case_has_one_timeline_of_its_events_alerts_and_notes_by_time(
+    office: Office,
+) -> None:
+    later = office.event(timestamp="2025-10-12T09:00:02Z", action="b.later", user="bob")
+    first = office.event(
+        timestamp="2025-10-12T09:00:00Z",
+        action="a.first",
+        user="jane",
+        ip_address="203.0.113.7",
+        session_id="s-1",
+        resource="door",
+        resource_id="7",
+    )
+    alert = office.alert(occurred="2025-10-12T09:00:01.000Z", user="jane", title="Door forced")
+    async with office.client(kind="token") as client:
+        case_id = await make(client)
+        done = await add(
+            client, case_id, event_ids=[later, first, "nowhere"], alert_ids=[alert], note="seen"
+        )
+        assert (done["added"], done["known"], done["missing"]) == (3, 0, ["nowhere"])
+        again = await add(client, case_id, event_ids=[first])
+        assert (again["added"], again["known"]) == (0, 1)
+        await client.post(
+            f"/v1/cases/{case_id}/notes",
+            json={"text": "guard called", "at": "2025-10-12T09:00:01.5Z"},
+        )
+        found = await shown(client, case_id)
+        page = text_of((await client.get(f"/cases/{case_id}")).text)
+    assert [one["what"] for one in found["timeline"]] == [
+        "a.first",
+        "Door forced",
+        "guard called",
+        "b.later",
+    ]
+    assert {one["added_by"] for one in found["timeline"]} == {"ann"}
+    assert found["timeline"][0]["note"] == "seen"
+    assert found["participants"] == {
+        "users": [{"value": "jane", "count": 2}, {"value": "bob", "count": 1}],
+        "addresses": [{"value": "203.0.113.7", "count": 1}],
+        "sessions": [{"value": "s-1", "count": 1}],
+        "resources": [{"value": "door", "resource_id": "7", "count": 1}],
+    }
+    assert page.index("a.first") < page.index("guard called") < page.index("b.later")
+    assert office.seen[-1].path == "/cases/{case_id}"
+
+
+async def test_an_event_is_found_by_its_place_too_and_is_one_member(office: Office) -> None:
+    event_id = office.event()
+    async with office.client(kind="token") as client:
+        case_id = await make(client)
+        await add(client, case_id, event_ids=[event_id])
+        (entry,) = (await shown(client, case_id))["timeline"]
+        incarnation, partition, offset = entry["ref"].rsplit("-", 2)
+        for place in (entry["ref"], f"{partition}:{offset}"):
+            assert (await add(client, case_id, event_ids=[place]))["known"] == 1
+        assert (await add(client, case_id, event_ids=["9:99999999"]))["missing"] == ["9:99999999"]
+    assert incarnation
+
+
+async def test_every_change_of_a_case_is_an_audit_event_of_its_tenant(office: Office) -> None:
+    event_id = office.event()
+    async with office.client(kind="token") as client:
+        case_id = await make(client, severity="high")
+        await add(client, case_id, event_ids=[event_id])
+        await client.post(f"/v1/cases/{case_id}/changes", json={"version": 1, "status": "closed"})
+        await client.post(f"/v1/cases/{case_id}/notes", json={"text": "done"})
+    assert [one["action"] for one in office.told] == ["audit.case.created"] + [
+        "audit.case.updated"
+    ] * 3
+    assert {(one["tenant"], one["user"], one["resource_id"]) for one in office.told} == {
+        ("office", "ann", case_id)
+    }
+    assert office.told[1]["details"]["added"] == [f"event {event_id}"]
+    assert office.told[2]["details"]["before"] == {"status": "open"}
+    assert office.told[2]["details"]["after"] == {"status": "closed"}
+
+
+async def test_of_two_who_change_a_case_at_once_the_second_is_told_and_overwrites_nothing(
+    office: Office,
+) -> None:
+    async with office.client(kind="token") as ann, office.client("bob") as bob:
+        case_id = await make(ann)
+        version = (await shown(ann, case_id))["case"]["version"]
+        first = await ann.post(
+            f"/v1/cases/{case_id}/changes", json={"version": version, "title": "Theft"}
+        )
+        assert first.json()["case"]["version"] == version + 1
+        late = await ann.post(
+            f"/v1/cases/{case_id}/changes", json={"version": version, "owner": "bob"}
+        )
+        assert late.status_code == 409
+        assert "last by ann" in late.json()["detail"]
+        page = await bob.post(
+            f"/cases/{case_id}/change",
+            data=form(
+                version=version, title="Robbery", status="open", severity="high", owner="bob"
+            ),
+        )
+        assert page.status_code == 409
+        said = text_of(page.text)
+        assert "Theft" in said
+        assert "Robbery" in said
+        assert (await shown(ann, case_id))["case"]["title"] == "Theft"
+        over = await bob.post(
+            f"/cases/{case_id}/change",
+            data=form(
+                version=version + 1, title="Robbery", status="open", severity="high", owner="bob"
+            ),
+        )
+        assert over.status_code == 303
+        assert (await shown(ann, case_id))["case"]["title"] == "Robbery"
+
+
+async def test_two_who_add_to_a_case_at_once_lose_nothing(office: Office) -> None:
+    one, two = office.event(), office.event()
+    async with office.client(kind="token") as ann, office.client("bob", kind="token") as bob:
+        case_id = await make(ann)
+        await add(ann, case_id, event_ids=[one], note="mine")
+        await add(bob, case_id, event_ids=[one, two], note="yours")
+        found = await shown(ann, case_id)
+    notes = {entry["name"]: (entry["note"], entry["added_by"]) for entry in found["timeline"]}
+    assert notes == {one: ("mine", "ann"), two: ("yours", "bob")}
+
+
+async def test_another_tenant_sees_no_case_and_adds_nothing_to_it(office: Office) -> None:
+    event_id, foreign = office.event(), office.event(tenant="another")
+    async with office.client(kind="token") as client:
+        case_id = await make(client)
+        assert (await add(client, case_id, event_ids=[foreign]))["missing"] == [foreign]
+        await add(client, case_id, event_ids=[event_id])
+        other = await client.post("/v1/cases", json={"title": "x", "tenant": "another"})
+        assert other.status_code == 403
+    async with office.client("eve", tenant="another", kind="token") as eve:
+        for path in ("", "/export"):
+            assert (await eve.get(f"/v1/cases/{case_id}{path}")).status_code == 404
+        for path, body in (
+            ("changes", {"version": 1, "title": "x"}),
+            ("members", {"event_ids": [foreign]}),
+            ("members/remove", {"kind": "event", "ref": "x"}),
+            ("notes", {"text": "x"}),
+        ):
+            answer = await eve.post(f"/v1/cases/{case_id}/{path}", json=body)
+            assert answer.status_code == 404, path
+        assert (await eve.get("/v1/cases")).json()["cases"] == []
+    assert len(office.told) == 2
+
+
+async def test_who_reaches_all_tenants_makes_the_case_for_that_of_what_is_added(
+    office: Office,
+) -> None:
+    event_id, foreign = office.event(tenant="third"), office.event(tenant="fourth")
+    async with office.client("root", "analyst", tenant=None) as client:
+        answer = await client.post(
+            "/cases/add", data=form(event_id=[event_id, foreign], title="Both")
+        )
+        assert answer.status_code == 303
+        case_id = answer.headers["location"].split("?")[0].rpartition("/")[2]
+        assert "missing=1" in answer.headers["location"]
+        case = (await shown(client, case_id))["case"]
+    assert (case["tenant"], case["events"]) == ("third", 1)
+
+
+async def test_wrong_roles_read_or_change_nothing(office: Office) -> None:
+    async with office.client(kind="token") as client:
+        case_id = await make(client)
+    office.told.clear()
+    async with office.client("vic", "viewer", kind="token") as viewer:
+        assert (await viewer.get("/v1/cases")).status_code == 403
+        assert (await viewer.get(f"/cases/{case_id}")).status_code == 403
+    async with office.client("aud", "auditor", kind="token") as auditor:
+        assert (await auditor.get(f"/cases/{case_id}")).status_code == 200
+        for path, body in (
+            ("", {"title": "x"}),
+            (f"/{case_id}/notes", {"text": "x"}),
+            (f"/{case_id}/changes", {"version": 1, "title": "x"}),
+        ):
+            assert (await auditor.post(f"/v1/cases{path}", json=body)).status_code == 403
+    async with office.client("adm", "administrator", kind="token") as administrator:
+        assert (await administrator.get("/v1/cases")).status_code == 403
+    assert office.told == []
+
+
+async def test_a_token_for_cases_alone_sees_members_but_not_what_they_say(office: Office) -> None:
+    event_id = office.event(action="a.b", ip_address="203.0.113.99")
+    async with office.client(kind="token") as client:
+        case_id = await make(client)
+        await add(client, case_id, event_ids=[event_id])
+    only: frozenset[Permission] = frozenset({"read_cases", "export"})
+    async with office.client("narrow", kind="token", scope=only) as narrow:
+        found = await shown(narrow, case_id)
+        assert found["timeline"][0]["gone"]
+        assert "203.0.113.99" not in str(found)
+        exported = (await narrow.get(f"/v1/cases/{case_id}/export")).json()
+        assert exported["events"] == []
+
+
+async def test_an_alert_of_the_queue_becomes_a_case_in_two_forms(office: Office) -> None:
+    alert = office.alert(title="Door forced")
+    async with office.client() as client:
+        asked = await client.post("/cases/add", data=form(alert_id=alert))
+        assert asked.status_code == 200
+        assert "A new case" in text_of(asked.text)
+        made = await client.post(
+            "/cases/add", data=form(alert_id=alert, title="Doors", severity="high")
+        )
+        page = text_of((await client.get(made.headers["location"])).text)
+        assert "1 added" in page
+        assert "Door forced" in page
+        alert_page = (await client.get(f"/alerts/{alert}")).text
+        assert "Doors" in alert_page
+        nothing = await client.post("/cases/add", data=form(title="x"))
+        assert nothing.status_code == 400
+
+
+async def test_a_member_is_taken_out_and_a_closed_case_takes_none(office: Office) -> None:
+    event_id = office.event()
+    async with office.client() as client:
+        case_id = await make(client)
+        await add(client, case_id, event_ids=[event_id])
+        ref = (await shown(client, case_id))["timeline"][0]["ref"]
+        path = f"/cases/{case_id}/remove"
+        assert (await client.post(path, data=form(kind="event", ref=ref))).status_code == 303
+        assert (await shown(client, case_id))["timeline"] == []
+        assert office.told[-1]["details"]["removed"] == f"event {event_id}"
+        assert (await client.post(path, data=form(kind="event", ref=ref))).status_code == 303
+        await client.post(f"/v1/cases/{case_id}/changes", json={"version": 1, "status": "closed"})
+        refused = await client.post(f"/v1/cases/{case_id}/members", json={"event_ids": [event_id]})
+        assert (refused.status_code, refused.json()["cure"]) == (409, "open it again first")
+
+
+async def test_an_export_holds_raw_bytes_with_their_hashes_and_the_csv_the_same_hashes(
+    office: Office,
+) -> None:
+    event_id = office.event(action="a.b", details={"n": 9_007_199_254_740_993})
+    alert = office.alert(title="=cmd()")
+    async with office.client() as client:
+        case_id = await make(client)
+        await add(client, case_id, event_ids=[event_id], alert_ids=[alert])
+        answer = await client.get(f"/cases/{case_id}/export.json")
+        assert f'filename="{case_id}.json"' in answer.headers["content-disposition"]
+        whole = answer.json()
+        CaseExport.model_validate(whole)
+        (event,) = whole["events"]
+        assert hashlib.sha256(event["raw"].encode()).hexdigest() == event["raw_sha256"]
+        assert whole["alerts"][0]["alert"]["alert_id"] == alert
+        for path in (f"/cases/{case_id}.csv", f"/cases/{case_id}/export.csv"):
+            rows = list(csv.DictReader(io.StringIO((await client.get(path)).text)))
+            by_kind = {row["kind"]: row for row in rows}
+            assert by_kind["event"]["raw_sha256"] == event["raw_sha256"]
+            assert by_kind["alert"]["what"] == "'=cmd()"
+        page = (await client.get(f"/cases/{case_id}/export")).text
+        assert event["raw_sha256"] in page
+
+
+async def test_an_event_that_is_gone_stays_in_the_timeline_as_such(
+    office: Office, store: Store
+) -> None:
+    event_id = office.event(tenant="forgetful", action="a.gone", user="jane")
+    async with office.client(tenant="forgetful", kind="token") as client:
+        case_id = await make(client)
+        await add(client, case_id, event_ids=[event_id])
+        store.command("DELETE FROM events WHERE tenant = 'forgetful'")
+        (entry,) = (await shown(client, case_id))["timeline"]
+        assert (entry["gone"], entry["what"], entry["who"]) == (True, "a.gone", "jane")
+        assert "not stored any more" in (await client.get(f"/cases/{case_id}")).text
+
+
+async def test_hostile_text_in_a_case_is_shown_as_text(office: Office) -> None:
+    event_id = office.event(action=HOSTILE, user=HOSTILE, resource=HOSTILE, session_id=HOSTILE)
+    async with office.client() as client:
+        case_id = await make(client, HOSTILE, owner=HOSTILE)
+        await add(client, case_id, event_ids=[event_id], note=HOSTILE)
+        await client.post(f"/cases/{case_id}/notes", data=form(text=HOSTILE))
+        for path in ("/cases", f"/cases/{case_id}", f"/cases/{case_id}/export"):
+            answer = await client.get(path)
+            assert answer.status_code == 200
+            for bad in ("<script>alert", "\u202e", "\x1b"):
+                assert bad not in answer.text
+
+
+async def test_cases_are_listed_by_page_and_status(office: Office) -> None:
+    async with office.client(tenant="lists", kind="token") as client:
+        made = [await make(client, f"case {n}") for n in range(5)]
+        await client.post(f"/v1/cases/{made[0]}/changes", json={"version": 1, "status": "closed"})
+        found: list[str] = []
+        cursor: str | None = None
+        while True:
+            asked: dict[str, Any] = {"limit": 2, "status": "open"}
+            asked |= {"cursor": cursor} if cursor else {}
+            page = (await client.get("/v1/cases", params=asked)).json()
+            CasePage.model_validate(page)
+            found += [case["case_id"] for case in page["cases"]]
+            cursor = page["next"]
+            if cursor is None:
+                break
+        closed = (await client.get("/cases.json?status=closed")).json()
+        empty = (await client.get("/cases?owner=nobody-has-this")).text
+    assert found == made[:0:-1]
+    assert [case["case_id"] for case in closed["cases"]] == made[:1]
+    assert "No open cases" in empty
+
+
+async def test_every_look_at_alerts_rules_and_cases_is_told_of_exactly_once(
+    office: Office,
+) -> None:
+    event_id = office.event()
+    alert = office.alert(event_ids=(event_id,))
+    async with office.client(kind="token") as client:
+        case_id = await make(client)
+        await add(client, case_id, event_ids=[event_id], alert_ids=[alert])
+        pages = (
+            "/alerts",
+            f"/alerts/{alert}",
+            "/rules",
+            "/cases",
+            f"/cases/{case_id}",
+            f"/cases/{case_id}/export",
+        )
+        rest = ("/v1/rules", "/v1/cases", f"/v1/cases/{case_id}", f"/v1/cases/{case_id}/export")
+        for path in [*(page + form for page in pages for form in ("", ".json", ".csv")), *rest]:
+            office.seen.clear()
+            answer = await client.get(path)
+            assert answer.status_code == 200, path
+            assert len(office.seen) == 1, path
