@@ -20,9 +20,9 @@ from console.people.sessions import Lifetimes
 from console.ports import Ports
 from console.reading import Bounds, Reader
 from console.state import State
-from runtime.clickhouse import TooBroad
 from runtime.clock import Clock, SystemClock
 from runtime.health import serve_app
+from runtime.store_errors import TooBroad
 from schemas.errors import StoreUnavailable
 
 # A browser opens six, keeps them a while, and holds one for each live tail.

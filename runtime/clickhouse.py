@@ -4,7 +4,9 @@ import fcntl
 import logging
 import os
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -22,7 +24,8 @@ from runtime.line_insert import (
     text_file,
 )
 from runtime.store_address import StoreAddress, parse_dsn
-from schemas.errors import AuditError, Broken, Misconfigured, StoreUnavailable
+from runtime.store_errors import BOUND_CODES, ENDED, translated, without_text
+from schemas.errors import AuditError, Misconfigured
 from schemas.tables import DATABASE
 
 Row = dict[str, Any]
@@ -89,35 +92,6 @@ QUERY_SECONDS_MAX: Final = 30
 # wrong is in the error that we raise.
 for _name in ("urllib3.connectionpool", "clickhouse_connect.driver._backend.http_sync"):
     logging.getLogger(_name).setLevel(logging.CRITICAL)
-
-_TOO_MANY_PARTS: Final = 252
-_CONSTRAINT: Final = 469
-_BOUND_CODES: Final = frozenset({158, 159, 160, 241, 307, 396})  # time, memory, rows, bytes
-_FRESH: Final = "writer_is_fresh"
-# The server says no for what is in the rows or the statement: sending it again can't help.
-_DATA_CODES: Final = frozenset(
-    {6, 16, 20, 26, 27, 33, 38, 41, 42, 43, 46, 47, 53, 62, 69, 70, 72, 117, 130, 131, 184, 349}
-    | {456, 675, 676, 691}
-)
-# The operator must act: unknown table or database, unknown setting, no access, wrong password.
-_OPERATOR_CODES: Final = {
-    60: "run `audit migrate`",
-    81: "run `audit migrate`",
-    115: "use ClickHouse 26 or newer",
-    164: "give the user the rights in deploy/clickhouse",
-    192: "check the user in the DSN",
-    193: "check the password in the DSN",
-    497: "give the user the rights in deploy/clickhouse",
-    516: "check user and password in the DSN",
-}
-
-
-class DeadlinePassed(StoreUnavailable):
-    """The server refused rows whose batch deadline is over: nothing of them was written."""
-
-
-class TooBroad(StoreUnavailable):
-    """The query hit its own bound of time, memory or rows: narrow it, or try when it is quiet."""
 
 
 class Store:
@@ -186,12 +160,9 @@ class Store:
         self, sql: str, parameters: Parameters = None, *, fmt: str, settings: Settings | None = None
     ) -> bytes:
         """Run a SELECT and return what the store itself writes in a format, all of it in memory."""
-        client = self._client()
-        try:
-            asked = {"parameters": dict(parameters or {}), "settings": dict(settings or {})}
+        asked = {"parameters": dict(parameters or {}), "settings": dict(settings or {})}
+        with self._asking("query") as client:
             found: bytes = client.raw_query(sql, **asked, fmt=fmt)
-        except (ClickHouseError, OSError) as error:
-            raise _translated(error, "query") from _without_text(error)
         return found
 
     def complaint(
@@ -204,14 +175,15 @@ class Store:
 
         Only for whoever wrote the statement: the server's words quote it.
         """
-        client = self._client()
-        try:
-            client.query(sql, parameters=dict(parameters or {}), settings=dict(settings or {}))
-        except (ClickHouseError, OSError) as error:
-            code = getattr(error, "code", None)
-            if code is None or code in _BOUND_CODES:
-                raise _translated(error, "query") from _without_text(error)
-            return str(error)
+        with self._asking("query") as client:
+            try:
+                client.query(sql, parameters=dict(parameters or {}), settings=dict(settings or {}))
+            except ClickHouseError as error:
+                code = getattr(error, "code", None)
+                if code is None or code in BOUND_CODES:
+                    raise
+                self._drop(client)
+                return str(error)
         return ""
 
     def insert_lines(
@@ -228,11 +200,8 @@ class Store:
         same bytes with the same token, or look first.
         """
         asked = {**INSERT_SETTINGS, "insert_deduplication_token": token, **(settings or {})}
-        client = self._client()
-        try:
+        with self._asking(table) as client:
             client.raw_insert(table, columns, lines, asked, fmt="JSONEachRow")
-        except (ClickHouseError, OSError) as error:
-            raise _translated(error, table) from _without_text(error)
 
     @property
     def stamped_settings(self) -> Settings:
@@ -249,12 +218,9 @@ class Store:
             self.insert_lines(table, (stamp.column, *columns), body, token)
             return
         settings = {**self.stamped_settings, "insert_deduplication_token": token}
-        try:
-            with text_file(lines) as path:
-                form = self._form(table, columns)
-                self._client().command(insert_from_file(table, form, path, stamp, settings))
-        except (ClickHouseError, OSError) as error:
-            raise _translated(error, table) from _without_text(error)
+        form = self._form(table, columns)
+        with self._asking(table) as client, text_file(lines) as path:
+            client.command(insert_from_file(table, form, path, stamp, settings))
 
     def _form(self, table: str, columns: Sequence[str]) -> Form:
         """Ask once for the columns' types and defaults; a table changes only by migration."""
@@ -266,11 +232,8 @@ class Store:
 
     def command(self, sql: str, parameters: Mapping[str, Any] | None = None) -> None:
         """Run a statement that returns no rows."""
-        client = self._client()
-        try:
+        with self._asking(sql.split("(", 1)[0].strip()[:80]) as client:
             client.command(sql, parameters=dict(parameters or {}))
-        except (ClickHouseError, OSError) as error:
-            raise _translated(error, sql.split("(", 1)[0].strip()[:80]) from _without_text(error)
 
     def create_database(self) -> None:
         """Make the database if it isn't there; any number may do so at once."""
@@ -278,7 +241,7 @@ class Store:
         try:
             client.command(f"CREATE DATABASE IF NOT EXISTS `{self.database}`")
         except (ClickHouseError, OSError) as error:
-            raise _translated(error, "CREATE DATABASE") from _without_text(error)
+            raise translated(error, "CREATE DATABASE") from without_text(error)
         finally:
             client.close()
 
@@ -293,13 +256,44 @@ class Store:
     def _select(
         self, sql: str, parameters: Mapping[str, Any] | None, settings: Settings | None
     ) -> Any:  # noqa: ANN401 - the driver's own untyped result, used in this class only
+        asked = dict(settings or {})
+        began_s = time.monotonic()
+        with self._asking("query") as client:
+            found = client.query(sql, parameters=dict(parameters or {}), settings=asked)
+            bound_s = float(asked.get("max_execution_time", QUERY_SECONDS_MAX))
+            is_late = time.monotonic() - began_s >= bound_s
+            if self.is_embedded and is_late and not found.result_rows:
+                # chDB 4.4 sometimes loses the error of a query that it ends at its bound
+                raise ENDED
+        return found
+
+    @contextmanager
+    def _asking(self, what: str) -> Iterator[Client]:
+        """Give this thread's client; what goes wrong is translated.
+
+        After an error a connection of chDB 4.4 is not to be trusted: the next query on it may get
+        the answer of the one that was ended, which is another's. So it is used no more.
+        """
         client = self._client()
+        is_well = False
         try:
-            return client.query(
-                sql, parameters=dict(parameters or {}), settings=dict(settings or {})
-            )
+            yield client
+            is_well = True
         except (ClickHouseError, OSError) as error:
-            raise _translated(error, "query") from _without_text(error)
+            raise translated(error, what) from without_text(error)
+        finally:
+            if not is_well:
+                self._drop(client)
+
+    def _drop(self, client: Client) -> None:
+        """Close a client of the engine in this process; the thread's next call opens another."""
+        if not self.is_embedded:
+            return
+        self._local.client = None
+        with self._lock:
+            if client in self._clients:
+                self._clients.remove(client)
+        client.close()
 
     def _client(self) -> Client:
         client: Client | None = getattr(self._local, "client", None)
@@ -339,7 +333,7 @@ class Store:
                 send_receive_timeout=self._timeout_s,
             )
         except (ClickHouseError, OSError) as error:
-            raise self._connect_fault(error) from _without_text(error)
+            raise self._connect_fault(error) from without_text(error)
 
     def _connect_fault(self, error: Exception) -> AuditError:
         if self.is_embedded and _is_locked(Path(self._address.path) / "status"):
@@ -349,7 +343,7 @@ class Store:
             )
         if self.is_embedded and getattr(error, "code", None) is None:
             return Misconfigured(f"the store {self._address.path} can't be opened: see its folder")
-        return _translated(error, f"connection to {self.name}")
+        return translated(error, f"connection to {self.name}")
 
 
 def _is_locked(status: Path) -> bool:
@@ -372,25 +366,3 @@ def _server(address: StoreAddress) -> dict[str, Any]:
         "username": address.user,
         "password": address.password,
     }
-
-
-def _translated(error: Exception, what: str) -> AuditError:
-    """Map what the driver raised on who must act. Never quotes the server: it quotes values."""
-    code = getattr(error, "code", None)
-    said = f"{what}: {getattr(error, 'name', None) or type(error).__name__} ({code})"
-    if code == _CONSTRAINT:
-        return DeadlinePassed(said) if _FRESH in str(error) else Broken(said)
-    if code == _TOO_MANY_PARTS:  # both a busy table and a batch cut wrongly
-        return (
-            Broken(said) if "artitions for single INSERT" in str(error) else StoreUnavailable(said)
-        )
-    if code in _DATA_CODES:
-        return Broken(said)
-    if code in _OPERATOR_CODES:
-        return Misconfigured(f"{said}: {_OPERATOR_CODES[code]}")
-    return TooBroad(said) if code in _BOUND_CODES else StoreUnavailable(said)
-
-
-def _without_text(error: Exception) -> Exception:
-    """Return a stand-in for the cause: its kind, not its text, which may quote rows or secrets."""
-    return type(error)(f"code {getattr(error, 'code', None)}")

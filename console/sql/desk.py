@@ -11,7 +11,7 @@ from console.access import Principal
 from console.problems import Refused
 from console.sql.guard import STATEMENT_MAX, judge, judge_tables, refused
 from console.sql.views import VIEWS, Bound, narrowed
-from runtime.clickhouse import TooBroad
+from runtime.store_errors import TooBroad
 from schemas.errors import AuditError, Broken, Misconfigured, StoreUnavailable
 
 ROWS_MAX: Final = 10_000

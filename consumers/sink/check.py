@@ -6,8 +6,9 @@ import uuid
 from typing import Final
 
 from consumers.sink.entry import DEADLINE
-from runtime.clickhouse import DeadlinePassed, Store
+from runtime.clickhouse import Store
 from runtime.line_insert import Stamp
+from runtime.store_errors import DeadlinePassed
 from schemas.errors import Misconfigured
 from schemas.tables import BATCHES, EVENTS, QUARANTINE
 

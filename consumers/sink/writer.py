@@ -39,11 +39,12 @@ from consumers.sink.machine import (
 )
 from consumers.sink.metrics import SinkMetrics
 from consumers.sink.turn import Turn
-from runtime.clickhouse import DeadlinePassed, Store
+from runtime.clickhouse import Store
 from runtime.clock import Clock
 from runtime.line_insert import Stamp
 from runtime.log import event as log_event
 from runtime.retry import Backoff, Uniform
+from runtime.store_errors import DeadlinePassed
 from schemas.errors import Broken, Fenced, Misconfigured, Unavailable
 from schemas.tables import BATCHES, EVENT_COLUMNS, EVENTS, QUARANTINE, QUARANTINE_COLUMNS
 

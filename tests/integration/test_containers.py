@@ -23,7 +23,8 @@ import yaml
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 
 from consumers.migrate import migrate
-from runtime.clickhouse import DeadlinePassed, Store
+from runtime.clickhouse import Store
+from runtime.store_errors import DeadlinePassed
 from runtime.topics import TopicState, ensure_topics
 from schemas import tables
 from schemas.errors import AuditError, Misconfigured

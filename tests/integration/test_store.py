@@ -16,7 +16,8 @@ from consumers.migrate import migrate, migrations
 from consumers.quarantine import Alerts, Coordinates, ReplayReport, Selection, replay
 from consumers.sink.check import check
 from consumers.sink.ledger import balance, read_accounts
-from runtime.clickhouse import DeadlinePassed, Store
+from runtime.clickhouse import Store
+from runtime.store_errors import DeadlinePassed
 from schemas.errors import AuditError, Broken, Misconfigured, StoreUnavailable
 from schemas.tables import EVENT_COLUMNS, EVENTS, QUARANTINE, QUARANTINE_COLUMNS
 from tests.clickhouse_http import ClickHouseProcess, Fault
@@ -214,3 +215,34 @@ def test_embedded_store_of_another_process_is_named(tmp_path: Path) -> None:
 def test_dsn_of_another_kind_is_refused() -> None:
     with pytest.raises(AuditError, match="must begin with"):
         Store("postgres://user:secret@host/db")
+
+
+def test_answer_of_an_ended_query_reaches_nobody_else(tmp_path: Path) -> None:
+    """chDB 4.4 gives the next query on a connection what it had of the one before.
+
+    Without a new connection after each error, 7 of 594 such queries got another's rows.
+    """
+    ended, wrong = 0, []
+    with Store(f"chdb://{tmp_path}/store") as store:
+        store.create_database()
+
+        def ask(number: int) -> bool:
+            name = f"col_{number}"
+            rows_read = str((1_000, 3_000_000)[number % 2])
+            sql = " ".join(
+                ("SELECT number % 100 AS", name, ", uniqExact(cityHash64(number)) AS hashes")
+                + ("FROM numbers(", rows_read, ") GROUP BY", name)
+            )
+            bound = {"max_execution_time": (0.02, 0.05, 0.1)[number % 3]}
+            try:
+                rows = store.query(sql, {}, {**bound, "timeout_overflow_mode": "throw"})
+            except StoreUnavailable:
+                return True
+            if not rows or name not in rows[0]:
+                wrong.append(number)
+            return False
+
+        with ThreadPoolExecutor(4) as threads:
+            ended = sum(threads.map(ask, range(400)))
+    assert wrong == []
+    assert ended > 50  # else this proved nothing
