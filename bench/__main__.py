@@ -1,6 +1,6 @@
 """`make bench`: all sections, or those that are named; tables to standard output.
 
-python -m bench [stage1|sink|latency|load|disk|search|export|growth|engine|stage2 …]
+python -m bench [stage1|sink|latency|load|disk|search|pages|export|growth|engine|stage2 …]
     [--full] [--write]
 """
 
@@ -20,6 +20,7 @@ from bench import (
     export,
     growth,
     latency,
+    pages,
     path,
     report,
     search,
@@ -44,7 +45,9 @@ def options(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rate", type=int, default=1_000, help="events/s of latency and growth")
     parser.add_argument("--only", default="", help="stage1: contenders with this in their name")
     parser.add_argument(
-        "--keep", type=Path, help="search, export, backtest: keep the filled store in this folder"
+        "--keep",
+        type=Path,
+        help="search, pages, export, backtest: keep the filled store in this folder",
     )
     chosen = parser.parse_args(argv)
     unknown = set(chosen.sections) - set(SECTIONS)
@@ -82,6 +85,11 @@ def _search(o: argparse.Namespace) -> Table:
     return search.run(rows=rows, repeats=o.repeats or (100 if o.full else 20), kept=o.keep)
 
 
+def _pages(o: argparse.Namespace) -> Table:
+    rows = o.events or (10_000_000 if o.full else 1_000_000)
+    return pages.run(rows=rows, repeats=o.repeats or 20, kept=o.keep)
+
+
 def _growth(o: argparse.Namespace) -> Table:
     rows_max = o.events or (10_000_000 if o.full else 500_000)
     return growth.run(seconds=o.seconds or (60 if o.full else 10), rate=o.rate, rows_max=rows_max)
@@ -112,6 +120,7 @@ SECTIONS: Final[Mapping[str, Callable[[argparse.Namespace], Table]]] = {
     "load": _load,
     "disk": _disk,
     "search": _search,
+    "pages": _pages,
     "growth": _growth,
     "stage2": _stage2,
     "stateful": _stateful,

@@ -30,7 +30,7 @@ def run(*, rows: int, repeats: int, kept: Path | None = None) -> Table:
         fill(folder, rows)
         with stack(folder, with_pipeline=False) as running:
             client = running.client()
-            known = _known(client, rows)
+            known = known_events(client, rows)
             asked = [_time(client, name, ask, known, repeats) for name, ask in QUESTIONS.items()]
             client.close()
             peak = usage(running.pids["store"]).peak_mib
@@ -45,7 +45,7 @@ def run(*, rows: int, repeats: int, kept: Path | None = None) -> Table:
     return Table("search", title, asked, notes)
 
 
-def _known(client: Client, rows: int) -> list[dict[str, Any]]:
+def known_events(client: Client, rows: int) -> list[dict[str, Any]]:
     """Return stored events from all over the span of time."""
     newest = client.get("/events", {"limit": 1, "since": "3650d"})["events"][0]
     end = datetime.fromisoformat(newest["timestamp"])
