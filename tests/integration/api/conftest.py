@@ -31,7 +31,7 @@ from tests.integration.api.stored import (
 )
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")  # what one file puts in is nobody else's
 def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
     with Store(f"chdb://{tmp_path_factory.mktemp('store')}") as opened:
         migrate(opened)
