@@ -151,7 +151,7 @@ def _tell(layout: Layout, token_file: Path, took_s: float) -> None:
     lines = (
         f"\n[bold]Audit Stream is up[/] ({took_s:.1f} s), on loopback, all kept in {data}",
         f"  console   {_login_link(layout, token_file)}",
-        "            logs you in, once, within 15 minutes; another: audit login-link" + option,
+        "            works once, for 15 minutes; another: audit login-link" + option,
         f"  Kafka     {layout.bootstrap}   topics audit.{{events,records,signals,state,alerts}}",
         f"  API       {layout.api}/v1   token in {data}/token",
         f"  metrics   http://{LOOPBACK}:{layout.ports['pipeline-health']}/metrics   pipeline",

@@ -161,7 +161,8 @@ def test_end_while_it_starts_leaves_nothing(
 
 def test_output_of_a_start_and_a_stop_is_short_and_its_logs_show_no_error(stack: Stack) -> None:
     said = stack.log.read_text()
-    assert all(len(line) <= 80 + len(str(stack.data)) for line in said.splitlines())
+    told = [line for line in said.splitlines() if "/login/" not in line]  # links are long
+    assert all(len(line) <= 80 + len(str(stack.data)) for line in told)
     assert not CONTROLS.search(said)
     for log in (stack.data / "logs").glob("*.log"):
         assert '"level":"error"' not in log.read_text(), log.name
