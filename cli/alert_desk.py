@@ -38,7 +38,7 @@ def change_writer(store: Store) -> Callable[[Sequence[AlertChange]], Awaitable[N
 
 
 @asynccontextmanager
-async def publishing(kafka: KafkaSettings) -> AsyncIterator[Publish]:
+async def publishing(kafka: KafkaSettings, mark_key: bytes = b"") -> AsyncIterator[Publish]:
     """Give what publishes one audit event and returns when the broker has it."""
     async with Publisher(
         kafka.bootstrap, client_options=client_options(kafka), buffer_bytes_max=BUFFER_BYTES_MAX

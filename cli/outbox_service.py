@@ -10,12 +10,12 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Gauge
 
+from cli.own_events import own_message
 from console.outbox import Filling, Outbox, Parcel
 from console.polls import Polls
 from console.ports import Read
 from console.recording import event_of_read, new_id
 from console.state import State
-from producers.message import to_message
 from producers.publisher import Publisher
 from runtime.clock import Clock
 from runtime.health import Readiness
@@ -59,6 +59,7 @@ async def recording(
     registry: CollectorRegistry,
     readiness: Readiness,
     clock: Clock,
+    mark_key: bytes = b"",
 ) -> AsyncIterator[Records]:
     """Give what takes events while the block runs, and publish them in the background.
 
@@ -71,7 +72,7 @@ async def recording(
     )
 
     def prepare(event: Mapping[str, Any]) -> Parcel:
-        key, value = to_message(event, new_id(clock.now_ms()))
+        key, value = own_message(mark_key, event, new_id(clock.now_ms()))
         return Parcel(value, key)
 
     async def send(parcels: Sequence[Parcel]) -> list[AuditError | None]:

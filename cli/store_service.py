@@ -256,8 +256,10 @@ async def _api(parts: Parts, stop: asyncio.Event) -> None:
     replayer = Replayer(parts.store, make_judge, make_emitter, clock.now_ms)
     state_file = parts.data / STATE_FILE
     async with (
-        publishing(parts.kafka) as publish,
-        recording(parts.kafka, state_file, parts.registry, parts.readiness, clock) as records,
+        publishing(parts.kafka, canary_key) as publish,
+        recording(
+            parts.kafka, state_file, parts.registry, parts.readiness, clock, canary_key
+        ) as records,
         sql_desk(stored, parts.store) as desk,
     ):
         ports = Ports(

@@ -16,9 +16,9 @@ from console.export.plan import Plan
 from console.export.showing import show
 from console.export.snapshot import take_snapshot
 from console.export.writing import writer_of
+from console.people.telling import change, tell
 from console.problems import Refused
 from console.query.conditions import Query
-from console.recording import event
 from schemas.errors import StoreUnavailable
 from schemas.export import MEDIA, ExportAsked, ExportEstimate, ExportList, ExportOut, Manifest
 from schemas.tables import EVENTS
@@ -144,20 +144,21 @@ async def cancel_export(api: Asked, export_id: Id) -> Response:
 
 
 async def cancel(api: Api, job_id: str) -> Job:
-    """End an export, and tell of it where the worker won't."""
-    job = await desk_of(api).cancel(api.principal, job_id)
-    if job.state == "cancelled":
-        details = {"format": job.asked.format, "record_count": 0}
-        await api.ports.record(
-            event(
-                api,
-                "audit.export.cancelled",
-                resource="audit_exports",
-                resource_id=job.id,
-                details=details,
-            )
-        )
-    return job
+    """End an export, and tell of it before."""
+    desk = desk_of(api)
+    job = await desk.to_change(api.principal, job_id)
+    if job.state == "running" and job.is_cancelled:
+        return job  # that was told already
+    ended = await change(
+        api,
+        "audit.export.cancelled",
+        desk.cancelling(job.id),
+        resource="audit_exports",
+        resource_id=job.id,
+        details={"format": job.asked.format, "record_count": job.rows},
+    )
+    desk.wake.set()
+    return ended
 
 
 @routes.post("/{export_id}/delete", response_model=ExportOut, dependencies=[needs("export")])
@@ -167,18 +168,19 @@ async def delete_export(api: Asked, export_id: Id) -> Response:
 
 
 async def delete(api: Api, job_id: str) -> Job:
-    """Remove a finished file, and tell of it."""
-    job = await desk_of(api).drop(api.principal, job_id)
-    await api.ports.record(
-        event(
-            api,
-            "audit.export.deleted",
-            resource="audit_exports",
-            resource_id=job.id,
-            details={"format": job.asked.format, "record_count": job.rows},
-        )
+    """Remove a finished file before its time, and tell of it before."""
+    desk = desk_of(api)
+    job = await desk.to_change(api.principal, job_id)
+    if job.state != "done":
+        raise Refused("wrong_state", f"the export is {job.state}", cure="cancel it instead")
+    await tell(
+        api,
+        "audit.export.deleted",
+        resource="audit_exports",
+        resource_id=job.id,
+        details={"format": job.asked.format, "record_count": job.rows},
     )
-    return job
+    return await desk.expire(job)
 
 
 @routes.get("/{export_id}/manifest", response_model=Manifest, dependencies=[needs("export")])

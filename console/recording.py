@@ -16,11 +16,11 @@ from console.context import Api
 from console.moment import rfc3339
 from console.ports import Read
 from schemas.address import parse_address
+from schemas.console_mark import TENANT
 from schemas.errors import BadEvent
 from schemas.event import Result
 from schemas.reads import read_kind
 
-DEFAULT_TENANT: Final = "default"  # of what is done by those who reach all tenants
 TEXT_MAX: Final = 8_192  # characters of one value: a query, a statement of SQL
 DETAILS_BYTES_MAX: Final = 32_768  # of all that was asked; an event may have 256 KiB
 ENTRIES_MAX: Final = 64
@@ -112,7 +112,7 @@ def _made(action: str, by: Principal, now_ms: int, agent: str) -> dict[str, Any]
     made = {
         "timestamp": rfc3339(now_ms * 1000, digits=3),
         "event_id": new_id(now_ms),
-        "tenant": clean(by.tenant or DEFAULT_TENANT, 64),
+        "tenant": clean(by.tenant or TENANT, 64),
         "user": clean(by.name, _USER) or "unknown",
         "action": action,
         "source": SOURCE,

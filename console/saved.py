@@ -8,8 +8,8 @@ from typing import Any, Final
 from console.access import Principal
 from console.context import Api
 from console.moment import rfc3339
+from console.people.telling import change
 from console.problems import Refused
-from console.recording import event
 from schemas.searches import SearchToSave
 
 SEARCHES_MAX: Final = 200  # of one owner; a list that people still read
@@ -36,7 +36,7 @@ async def visible_to(api: Api) -> Sequence[Saved]:
 
 async def save(api: Api, asked: SearchToSave) -> Saved:
     """Keep a search under its name, over one's own of that name. Raises `Refused`."""
-    by, now_ms = api.principal, api.clock.now_ms()
+    by = api.principal
     values = {
         **_who(by),
         "id": secrets.token_hex(8),
@@ -44,37 +44,48 @@ async def save(api: Api, asked: SearchToSave) -> Saved:
         "q": asked.q,
         "columns": asked.columns,
         "shared": asked.shared,
-        "now": now_ms,
+        "now": api.clock.now_ms(),
     }
-    row = await api.state.write(lambda db: _keep(db, values))
-    found = _rendered(row, by)
-    details = {"name": asked.name, "query": asked.q, "shared": asked.shared}
-    await api.ports.record(_told(api, "audit.search.saved", found, details))
-    return found
+    kept = await api.state.read(lambda db: _named(db, values))
+    row = await change(
+        api,
+        "audit.search.saved",
+        lambda db: _keep(db, values),
+        resource=RESOURCE,
+        resource_id=kept["search_id"] if kept else values["id"],
+        details={"name": asked.name, "query": asked.q, "shared": asked.shared},
+    )
+    return _rendered(row, by)
 
 
 async def rename(api: Api, search_id: str, name: str) -> Saved:
     """Rename one's own search. Raises `Refused` if it is another's, or the name is taken."""
     by = api.principal
     values = {**_who(by), "id": search_id, "name": name, "now": api.clock.now_ms()}
-    was, row = await api.state.write(lambda db: _rename(db, values))
-    found = _rendered(row, by)
-    details = {"before": was, "after": name}
-    await api.ports.record(_told(api, "audit.search.saved", found, details))
-    return found
+    was = await api.state.read(lambda db: _own(db, values))
+    row = await change(
+        api,
+        "audit.search.saved",
+        lambda db: _rename(db, values),
+        resource=RESOURCE,
+        resource_id=search_id,
+        details={"before": was["name"], "after": name},
+    )
+    return _rendered(row, by)
 
 
 async def delete(api: Api, search_id: str) -> None:
     """Remove one's own search. Raises `Refused` if there is none of that id."""
-    by = api.principal
-    row = await api.state.write(lambda db: _remove(db, {**_who(by), "id": search_id}))
-    found = _rendered(row, by)
-    details = {"name": found["name"], "query": found["q"]}
-    await api.ports.record(_told(api, "audit.search.deleted", found, details))
-
-
-def _told(api: Api, action: str, found: Saved, details: Mapping[str, Any]) -> dict[str, Any]:
-    return event(api, action, resource=RESOURCE, resource_id=found["search_id"], details=details)
+    values = {**_who(api.principal), "id": search_id}
+    was = await api.state.read(lambda db: _own(db, values))
+    await change(
+        api,
+        "audit.search.deleted",
+        lambda db: _remove(db, values),
+        resource=RESOURCE,
+        resource_id=search_id,
+        details={"name": was["name"], "query": was["q"]},
+    )
 
 
 def _who(by: Principal) -> dict[str, Any]:
@@ -99,31 +110,39 @@ def _keep(db: sqlite3.Connection, values: Mapping[str, Any]) -> sqlite3.Row:
         "columns = excluded.columns, shared = excluded.shared, changed_ms = excluded.changed_ms",
         values,
     )
-    owned = "FROM searches WHERE owner = :owner AND tenant = :tenant"
-    count = db.execute(f"SELECT count(*) {owned}", values).fetchone()[0]
+    count = db.execute(
+        "SELECT count(*) FROM searches WHERE owner = :owner AND tenant = :tenant", values
+    ).fetchone()[0]
     if count > SEARCHES_MAX:
         raise Refused(
             "wrong_state", f"there are {SEARCHES_MAX} of yours already", cure="delete one first"
         )
-    row: sqlite3.Row = db.execute(f"SELECT * {owned} AND name = :name", values).fetchone()
+    row = _named(db, values)
+    assert row is not None, "it was just kept"
     return row
 
 
-def _rename(db: sqlite3.Connection, values: Mapping[str, Any]) -> tuple[str, sqlite3.Row]:
-    was = _own(db, values)
+def _named(db: sqlite3.Connection, values: Mapping[str, Any]) -> sqlite3.Row | None:
+    row: sqlite3.Row | None = db.execute(
+        "SELECT * FROM searches WHERE owner = :owner AND tenant = :tenant AND name = :name", values
+    ).fetchone()
+    return row
+
+
+def _rename(db: sqlite3.Connection, values: Mapping[str, Any]) -> sqlite3.Row:
+    _own(db, values)
     try:
         db.execute(
             "UPDATE searches SET name = :name, changed_ms = :now WHERE search_id = :id", values
         )
     except sqlite3.IntegrityError as error:
         raise Refused("conflict", "another search has that name", field="name") from error
-    return was["name"], _own(db, values)
+    return _own(db, values)
 
 
-def _remove(db: sqlite3.Connection, values: Mapping[str, Any]) -> sqlite3.Row:
-    row = _own(db, values)
+def _remove(db: sqlite3.Connection, values: Mapping[str, Any]) -> None:
+    _own(db, values)
     db.execute("DELETE FROM searches WHERE search_id = :id", values)
-    return row
 
 
 def _rendered(row: sqlite3.Row, by: Principal) -> Saved:

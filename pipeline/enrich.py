@@ -21,9 +21,12 @@ from schemas.canary import TENANT as CANARY_TENANT
 from schemas.canary import fingerprint
 from schemas.canary import judge as judge_canary
 from schemas.catalogue import action_of, category_of, result_of, verb_of
+from schemas.console_mark import TENANT as CONSOLE_TENANT
+from schemas.console_mark import judge as judge_own
 from schemas.errors import BadEvent
 from schemas.event import FIELDS, Fields
 from schemas.moment import parse
+from schemas.reads import READ_ACTIONS
 from schemas.secrets import mask_details, mask_text, may_hold_secret
 
 TENANTS_CACHED_MAX: Final = 1_024
@@ -88,7 +91,7 @@ class Terms:
     delayed_ms_min: int = 900_000  # later than that an event counts in no window
     historical_ms_min: int = DAY_MS  # an alert on what is older is never delivered
     hours: Hours = field(default_factory=Hours)
-    canary_key: bytes = field(default=b"", repr=False)  # without one every canary is forged
+    canary_key: bytes = field(default=b"", repr=False)  # without one all marks are false
 
     @property
     def version(self) -> str:
@@ -198,6 +201,8 @@ class Enricher:
         tenant = get("tenant")
         if tenant == CANARY_TENANT:
             flags += (judge_canary(self._canary_key, fields),)
+        elif tenant == CONSOLE_TENANT or fields["action"] in READ_ACTIONS:
+            flags += judge_own(self._canary_key, fields)
         house = self._house(tenant)
         own["occurred"] = occurred
         columns = (house, deed, met, located, kept, agent, until)

@@ -23,6 +23,7 @@ BY_FLAG: Final[Mapping[str, int]] = MappingProxyType(
         "inactive_user": 20,  # who has left should do nothing
         "secret_masked": 10,
         "forged_canary": 20,
+        "forged_read": 20,
         "future": 10,  # a clock that is wrong, or made wrong
         "late": 5,
     }

@@ -1,8 +1,9 @@
 """The desk of exports: who asked for which, what they may see of them, where the files are."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -10,7 +11,7 @@ from console.access import Principal
 from console.export import jobs
 from console.export.fields import COLUMNS
 from console.export.file import remove
-from console.export.jobs import Job, may_see
+from console.export.jobs import Job, may_change, may_see
 from console.export.making import Threads
 from console.export.store import Stored
 from console.problems import Refused
@@ -93,27 +94,16 @@ class Desk:
             raise jobs.absent()
         return job
 
-    async def cancel(self, by: Principal, job_id: str) -> Job:
-        """Ask for its end; the worker sees it at the next piece."""
+    async def to_change(self, by: Principal, job_id: str) -> Job:
+        """Return one that they may end or remove. Raises `Refused`."""
         job = await self.show(by, job_id)
-        if job.state not in jobs.OPEN:
-            raise Refused("wrong_state", f"the export is {job.state}", cure="look at it again")
-        now_ms = self.clock.now_ms()
+        if not may_change(by, job):
+            raise Refused("forbidden", "the export is another's", cure=f"ask {job.by.name}")
+        return job
 
-        if job.state == "queued":  # unless the worker was faster
-            ended = {"state": "cancelled", "finished_ms": now_ms, "is_cancelled": 1}
-        else:
-            ended = {"is_cancelled": 1}
-        found = await self.state.write(lambda db: _cancel(db, job_id, ended))
-        self.wake.set()
-        return found
-
-    async def drop(self, by: Principal, job_id: str) -> Job:
-        """Remove a finished file before its time."""
-        job = await self.show(by, job_id)
-        if job.state != "done":
-            raise Refused("wrong_state", f"the export is {job.state}", cure="cancel it instead")
-        return await self.expire(job)
+    def cancelling(self, job_id: str) -> Callable[[jobs.Database], Job]:
+        """Return the change that ends one that waits; the worker ends one that runs."""
+        return partial(_cancel, job_id=job_id, now_ms=self.clock.now_ms())
 
     async def expire(self, job: Job) -> Job:
         """Remove the file; the row says that there was one."""
@@ -137,11 +127,13 @@ class Desk:
         return self.folder / f"{job.id}.manifest.json"
 
 
-def _cancel(db: jobs.Database, job_id: str, ended: dict[str, object]) -> Job:
-    now = jobs.get(db, job_id)
-    if now.state == "running" and "state" in ended:
-        ended = {"is_cancelled": 1}
-    return jobs.change(db, job_id, **ended)
+def _cancel(db: jobs.Database, job_id: str, now_ms: int) -> Job:
+    job = jobs.get(db, job_id)
+    if job.state not in jobs.OPEN:
+        raise Refused("wrong_state", f"the export is {job.state}", cure="look at it again")
+    if job.state == "running":
+        return jobs.change(db, job_id, is_cancelled=1)
+    return jobs.change(db, job_id, state="cancelled", finished_ms=now_ms, is_cancelled=1)
 
 
 def file_name(job: Job) -> str:

@@ -147,6 +147,12 @@ def may_see(principal: Principal, job: Job) -> bool:
     return principal.name == job.by.name or principal.may("read_reads")
 
 
+def may_change(principal: Principal, job: Job) -> bool:
+    """Say whether they may end or remove it: it is their own, or they are the service."""
+    is_theirs = principal.kind == "service" or principal.name == job.by.name
+    return is_theirs and may_see(principal, job)
+
+
 def next_one(db: Database) -> Job | None:
     """Return what to work on: what was begun first, for it holds disk."""
     row = db.execute(

@@ -11,7 +11,7 @@ from console.auth import SERVICE
 from console.problems import Refused
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+\-]{0,127}")
-TENANT: Final = re.compile(r"\S{1,64}")  # as in schemas/event.py
+_TENANT: Final = re.compile(r"\S{1,64}")  # as in schemas/event.py
 DISPLAY_MAX: Final = 128
 ACCOUNTS_MAX: Final = 10_000  # far more than people look at audit logs
 UNKNOWN: Final = "unknown"  # whoever failed to log in: a name may be a password typed amiss
@@ -188,14 +188,19 @@ def require_tenant(tenant: str | None) -> str | None:
     """Return what may be a tenant; "" and None are all of them. Raises `Refused`."""
     if not tenant:
         return None
-    if not TENANT.fullmatch(tenant):
+    if not is_tenant(tenant):
         raise Refused(
             "bad_parameter",
             "that is no tenant",
             field="tenant",
-            cure="1 to 64 characters without spaces",
+            cure=f"1 to 64 characters without spaces, and not {CONSOLE_TENANT}",
         )
     return tenant
+
+
+def is_tenant(text: str) -> bool:
+    """Say whether somebody can be of that tenant; nobody is of the console's own."""
+    return bool(_TENANT.fullmatch(text)) and text != CONSOLE_TENANT
 
 
 def changed(before: Account, after: Account) -> dict[str, Any]:

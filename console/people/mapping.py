@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from console.access import ROLES, Role
-from console.people.accounts import NAME, TENANT
+from console.people.accounts import NAME, is_tenant
 from schemas.errors import Misconfigured
 
 EVERY_TENANT: Final = "*"
@@ -93,7 +93,7 @@ def read_tenants_map(text: str, variable: str) -> dict[str, str]:
     """Read `group=tenant, …`. Raises `Misconfigured` naming the setting and the part."""
     found: dict[str, str] = {}
     for group, tenant in _pairs(text, variable):
-        if not TENANT.fullmatch(tenant) or found.setdefault(group, tenant) != tenant:
+        if not is_tenant(tenant) or found.setdefault(group, tenant) != tenant:
             raise Misconfigured(f"{variable}: {group}={tenant}: one tenant a group, without spaces")
     return found
 
@@ -120,7 +120,7 @@ def _name(claims: Mapping[str, Any], claim: str) -> str:
 def _tenant(claims: Mapping[str, Any], worth: Worth, groups: Sequence[str]) -> str | None:
     if worth.tenant_claim:
         found = claims.get(worth.tenant_claim)
-        if not isinstance(found, str) or not TENANT.fullmatch(found):
+        if not isinstance(found, str) or not is_tenant(found):
             raise NotMapped(f"the provider names no tenant ({worth.tenant_claim}) for you", groups)
         return found
     if not worth.tenants:

@@ -5,10 +5,10 @@ from typing import Final
 from console.access import Principal
 from console.query.conditions import Conditions, unbounded
 from schemas.canary import CANARY
-from schemas.reads import READ_ACTIONS
+from schemas.console_mark import READ
 
 NO_CANARIES: Final = f"NOT has(flags, '{CANARY}')"  # only a true mark has that flag
-IS_READ: Final = f"action IN ({', '.join(repr(action) for action in sorted(READ_ACTIONS))})"
+IS_READ: Final = f"has(flags, '{READ}')"  # so has this: others may take a read's action
 NO_READS: Final = f"NOT ({IS_READ})"
 
 

@@ -15,11 +15,7 @@ SELECT
   severity, risk_score, flags, rules,
   partition, offset, recorded, stored
 FROM events
-WHERE NOT has(flags, 'canary') AND action NOT IN (
-  'audit.alerts.viewed', 'audit.cases.viewed', 'audit.events.exported', 'audit.events.searched',
-  'audit.events.viewed', 'audit.exports.viewed', 'audit.health.viewed', 'audit.people.viewed',
-  'audit.quarantine.viewed', 'audit.reads.viewed', 'audit.reports.viewed', 'audit.rules.viewed',
-  'audit.searches.viewed', 'audit.sql.queried');
+WHERE NOT has(flags, 'canary') AND NOT has(flags, 'read');
 
 -- One row a changed value: its path in the details, and the value before and after as JSON.
 CREATE VIEW IF NOT EXISTS changes_v1 AS
@@ -30,7 +26,7 @@ FROM
   SELECT occurred AS timestamp, tenant, event_id, user, action, resource, resource_id,
     changed, before, after
   FROM events
-  WHERE notEmpty(changed) AND NOT has(flags, 'canary')
+  WHERE notEmpty(changed) AND NOT has(flags, 'canary') AND NOT has(flags, 'read')
 )
 ARRAY JOIN changed AS path, before AS before_value, after AS after_value;
 
@@ -62,11 +58,7 @@ SELECT
   JSONExtractUInt(details, 'rows') AS rows,
   JSONExtractString(details, 'operator_claimed') AS operator_claimed
 FROM events
-WHERE action IN (
-  'audit.alerts.viewed', 'audit.cases.viewed', 'audit.events.exported', 'audit.events.searched',
-  'audit.events.viewed', 'audit.exports.viewed', 'audit.health.viewed', 'audit.people.viewed',
-  'audit.quarantine.viewed', 'audit.reads.viewed', 'audit.reports.viewed', 'audit.rules.viewed',
-  'audit.searches.viewed', 'audit.sql.queried');
+WHERE has(flags, 'read');
 
 -- Messages that became no event, without their bytes. They belong to no tenant.
 CREATE VIEW IF NOT EXISTS quarantine_v1 AS
