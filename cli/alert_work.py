@@ -87,13 +87,6 @@ def _print_changes(answer: Mapping[str, Any]) -> None:
 def _warn(answer: Mapping[str, Any]) -> None:
     if not answer["changes"]:
         err.print("Nothing changed: it is so already.")
-    elif not answer["audited"]:
-        err.print(
-            "It is in the alert's history; no audit event was published, as this service was "
-            "started without the means to.",
-            style="yellow",
-            soft_wrap=True,
-        )
 
 
 @changing

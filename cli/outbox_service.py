@@ -43,9 +43,9 @@ class Records:
     async def saw(self, read: Read) -> None:
         """Keep the event of a read, as `Ports.saw` promises."""
         now_ms = self.clock.now_ms()
-        polls = self.polls.silent(read, now_ms)
-        if polls is not None:
-            await self.outbox.append(event_of_read(read, now_ms, polls=polls))
+        silent = self.polls.silent(read, int(self.clock.monotonic() * 1000))
+        if silent is not None:
+            await self.outbox.append(event_of_read(read, now_ms, silent))
 
     async def record(self, event: Mapping[str, Any]) -> None:
         """Keep the event of a change, as `Ports.record` promises."""
@@ -59,7 +59,8 @@ async def recording(
     registry: CollectorRegistry,
     readiness: Readiness,
     clock: Clock,
-    mark_key: bytes = b"",
+    *,
+    mark_key: bytes,
 ) -> AsyncIterator[Records]:
     """Give what takes events while the block runs, and publish them in the background.
 

@@ -104,7 +104,7 @@ def add_person(
 ) -> None:
     """Make an account, and print the link by which its owner logs in and sets a password."""
     body = {"name": name, "roles": list(roles), "tenant": tenant, "display": display}
-    _print_link(client.post("/people", body)["login"], as_json=as_json)
+    _print_made(client.post("/people", body), as_json=as_json)
 
 
 @people.command("roles")
@@ -121,7 +121,7 @@ def set_roles(client: Client, *, name: str, roles: Sequence[str]) -> None:
 @click.argument("name")
 @asks
 def disable_person(client: Client, *, name: str) -> None:
-    """Disable an account: its sessions end, its tokens open nothing."""
+    """Disable an account: its sessions end, its tokens are revoked."""
     client.patch(f"/people/{quoted(name)}", {"disabled": True})
     out.print(f"{name} is disabled", markup=False)
 
@@ -140,9 +140,9 @@ def enable_person(client: Client, *, name: str) -> None:
 @json_option
 @asks
 def reset_person(client: Client, *, name: str, as_json: bool) -> None:
-    """Take password and sessions from an account; print the link that sets another."""
+    """Take password, sessions and tokens from an account; print the link that sets another."""
     made = client.post(f"/people/{quoted(name)}/reset", {})
-    _print_link(made["login"], as_json=as_json)
+    _print_made(made, as_json=as_json)
 
 
 @click.group()
@@ -247,6 +247,15 @@ def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
     scope = ", ".join(row["scope"]) if row.get("scope") is not None else "all"
     lists = {"roles": ", ".join(row["roles"])} if "roles" in row else {}
     return {**row, **times, **lists, "scope": scope, "tenant": row.get("tenant") or "all"}
+
+
+def _print_made(made: Mapping[str, Any], *, as_json: bool) -> None:
+    if made["login"] is not None:
+        _print_link(made["login"], as_json=as_json)
+    elif as_json:
+        print_json(made["login"])
+    else:
+        err.print("To a token no login link is given: an administrator's reset makes one.")
 
 
 def _print_link(made: Mapping[str, Any], *, as_json: bool) -> None:

@@ -59,6 +59,7 @@ def provider_of(settings: OidcSettings) -> Provider | None:
         name_claim=settings.name_claim,
         groups_claim=settings.groups_claim,
         tenant_claim=settings.tenant_claim,
+        trusts_email=settings.trust_email,
     )
     if not settings.issuer:
         return None

@@ -26,7 +26,9 @@ async def sql_desk(settings: StoreSettings, store: Store) -> AsyncIterator[SqlDe
     if not store.is_embedded:
         dsn = urlsplit(dsn)._replace(path=f"/{NOWHERE}").geturl()
     opened = Store(dsn, database=NOWHERE, timeout_s=SECONDS_MAX + GRACE_S)
+    desk = SqlDesk(opened, store.database)
     try:
-        yield SqlDesk(opened, store.database)
+        yield desk
     finally:
+        await asyncio.to_thread(desk.close)
         await asyncio.to_thread(opened.close)

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from prometheus_client import CollectorRegistry
 
-from cli.alert_desk import change_writer, publishing
+from cli.alert_desk import change_writer
 from cli.alert_policy import alert_policy
 from cli.canary_key import read_canary_key
 from cli.canary_service import run_canaries
@@ -256,9 +256,8 @@ async def _api(parts: Parts, stop: asyncio.Event) -> None:
     replayer = Replayer(parts.store, make_judge, make_emitter, clock.now_ms)
     state_file = parts.data / STATE_FILE
     async with (
-        publishing(parts.kafka, canary_key) as publish,
         recording(
-            parts.kafka, state_file, parts.registry, parts.readiness, clock, canary_key
+            parts.kafka, state_file, parts.registry, parts.readiness, clock, mark_key=canary_key
         ) as records,
         sql_desk(stored, parts.store) as desk,
     ):
@@ -267,9 +266,9 @@ async def _api(parts: Parts, stop: asyncio.Event) -> None:
             replay=replayer.replay,
             probes=[*probes, outbox_probe(records.outbox)],
             saw=records.saw,
+            can_tell=records.outbox.has_room,
             record=records.record,
             sql=desk,
-            publish=publish,
             change=change_writer(parts.store),
             targets=[target.name for target in targets],
             rules=RuleShelf(rule_dirs, is_on=judged_by.rules),

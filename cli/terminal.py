@@ -12,12 +12,13 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.text import Text
 
+from schemas.spreadsheet import defused
+
 GAP: Final = 2  # spaces between two columns
 HEAD: Final = "bold"
 SEVERITY_STYLES: Final[Mapping[str, str]] = MappingProxyType(
     {"critical": "bold red", "high": "red", "medium": "yellow", "low": "cyan"}
 )
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 
 out: Final = Console(highlight=False, soft_wrap=False)
 err: Final = Console(highlight=False, stderr=True)
@@ -56,11 +57,6 @@ def cell(value: object) -> str:
     if isinstance(value, dict | list | tuple):
         return visible(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
     return str(value)
-
-
-def defuse(text: str) -> str:
-    """Return text that no spreadsheet takes for a formula."""
-    return "'" + text if text.startswith(FORMULA_STARTS) else text
 
 
 def print_table(
@@ -158,9 +154,9 @@ def _utf16_escapes(character: str) -> Iterable[str]:
 
 def csv_lines(rows: Iterable[Mapping[str, Any]], columns: Sequence[str]) -> Iterable[str]:
     """Yield RFC 4180 lines, the heading first; objects as JSON, formulas defused."""
-    yield _csv_line(columns)
+    yield _csv_line([defused(column) for column in columns])
     for row in rows:
-        yield _csv_line([defuse(cell(row.get(column))) for column in columns])
+        yield _csv_line([defused(cell(row.get(column))) for column in columns])
 
 
 def _csv_line(cells: Sequence[str]) -> str:

@@ -66,6 +66,27 @@ def glass(found: Conditions, *, is_deep: bool) -> Query:
     return Query(sql, {**own.parameters, "rows": PEOPLE_MAX})
 
 
+def elsewhere(found: Conditions, user: str, part: str) -> Query:
+    """Build the query for how often a user accessed other records than the one asked for."""
+    found = found.also(
+        "user = {o_user:String} AND resource_id != {o_part:String}", o_user=user, o_part=part
+    ).also("result IN ('success', 'unknown')")
+    sql = (
+        "SELECT count() AS done, toUnixTimestamp64Micro(max(occurred)) AS done_us "
+        f"FROM {EVENTS} WHERE {found.where()}"
+    )
+    return Query(sql, found.parameters)
+
+
+def render_elsewhere(resource: str, row: Row) -> dict[str, Any]:
+    """Return what is known of the rest of the resource, with the words for it."""
+    if not row["done"]:
+        return {"done": 0, "last": None, "said": f"To other records of {resource}: never."}
+    last = rfc3339(row["done_us"])
+    said = f"To other records of {resource}: {_times(row['done'])}, last at {_shown(last)}."
+    return {"done": row["done"], "last": last, "said": said}
+
+
 def render_person(row: Row, glass_row: Row | None) -> dict[str, Any]:
     """Return one line of the list."""
     names = ("events", "done", "denied", "failed", "records", "with_reason", "off_hours")

@@ -10,14 +10,13 @@ from console.alert_queries import (
     RANKS,
     STATES_SELECT,
     AlertSearch,
-    StatusAsked,
     wanted,
 )
 from console.cursor import Cursor, Part, decode, encode, fingerprint
 from console.lookups import Moment, Text, Token, period_of
 from console.rendering import Row
 from console.search import Conditions, Query
-from schemas.alert import SEVERITIES, STATUSES, Severity
+from schemas.alert import SEVERITIES, STATUSES, Severity, Status
 from schemas.tables import ALERT_CHANGES, ALERTS
 
 ROWS_DEFAULT: Final = 50
@@ -25,6 +24,16 @@ ROWS_MAX: Final = 200  # as many as one bulk action takes
 NOBODY: Final = "-"  # as assignee: whose nobody is
 ASSIGNEES_MAX: Final = 100
 QUEUE_KEY: Final[tuple[type[Part], ...]] = (str, int, int)
+# Where an alert stands in the queue. Of those that nobody has touched, the ones whose events were
+# old when they came in stand apart: nobody was told of them, and they would hide what happens now.
+View = Status | Literal["past", "closed", "active", "any"]
+PLACES: Final = ("open", "acknowledged", "past", "resolved", "false_positive")
+PLACES_OF: Final[Mapping[View, Sequence[str]]] = {
+    **{place: (place,) for place in PLACES},
+    "closed": ("resolved", "false_positive"),
+    "active": ("open", "acknowledged", "past"),
+    "any": PLACES,
+}
 _STAGES: Final = ", ".join(f"'{status}'" for status in STATUSES)
 # The worst first; among them whoever has waited longest.
 _ORDERS: Final = {
@@ -39,7 +48,7 @@ class QueueSearch(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    status: StatusAsked | Literal["any"] = "active"
+    status: View = "open"
     severity: Severity | None = None
     rule: Text | None = None
     user: Text | None = None
@@ -70,7 +79,6 @@ class QueueSearch(BaseModel):
     def filters(self) -> AlertSearch:
         """Return the same as the REST API takes it."""
         return AlertSearch(
-            status=None if self.status == "any" else self.status,
             severity=self.severity,
             rule=self.rule,
             user=self.user,
@@ -108,6 +116,7 @@ def queue(asked: QueueSearch, tenant: str | None, now_us: int) -> Query:
             c3=at.moment_us,
             c_id=at.key[0],
         )
+    beyond = beyond.also("place IN {places:Array(String)}", places=list(PLACES_OF[asked.status]))
     found = _narrowed(asked.filters(), tenant, now_us)
     sql = (
         f"SELECT alert_id, toInt64({first}) AS k1, toInt64({second}) AS k2, "
@@ -118,13 +127,10 @@ def queue(asked: QueueSearch, tenant: str | None, now_us: int) -> Query:
 
 
 def counts(asked: QueueSearch, tenant: str | None, now_us: int) -> Query:
-    """Build the query for how many there are of each status and severity. Raises `Refused`."""
-    filters = asked.filters().model_copy(update={"status": None, "severity": None})
+    """Build the query for how many there are of each place and severity. Raises `Refused`."""
+    filters = asked.filters().model_copy(update={"severity": None})
     found = _narrowed(filters, tenant, now_us)
-    sql = (
-        f"SELECT status_name, severity, count() AS n FROM ({_staged(found)}) "
-        "GROUP BY status_name, severity"
-    )
+    sql = f"SELECT place, severity, count() AS n FROM ({_staged(found)}) GROUP BY place, severity"
     return Query(sql, found.parameters)
 
 
@@ -147,29 +153,20 @@ def following(last: Row, question: str) -> str:
 def tally(rows: Iterable[Row], asked: QueueSearch) -> dict[str, Any]:
     """Return the counts by status among the severities chosen, and the other way around."""
     found = list(rows)
-    by_status = dict.fromkeys(STATUSES, 0)
+    by_place = dict.fromkeys(PLACES, 0)
     by_severity = dict.fromkeys(reversed(SEVERITIES), 0)
-    chosen = _statuses(asked)
     for row in found:
         if asked.severity in (None, row["severity"]):
-            by_status[row["status_name"]] += row["n"]
-        if row["status_name"] in chosen:
+            by_place[row["place"]] += row["n"]
+        if row["place"] in PLACES_OF[asked.status]:
             by_severity[row["severity"]] += row["n"]
     return {
         "status": {
-            "active": by_status["open"] + by_status["acknowledged"],
-            **by_status,
-            "any": sum(by_status.values()),
+            view: sum(by_place[place] for place in places) for view, places in PLACES_OF.items()
         },
         "severity": by_severity,
         "total": sum(row["n"] for row in found),
     }
-
-
-def _statuses(asked: QueueSearch) -> Sequence[str]:
-    if asked.status == "any":
-        return STATUSES
-    return ("open", "acknowledged") if asked.status == "active" else (asked.status,)
 
 
 def _narrowed(filters: AlertSearch, tenant: str | None, now_us: int) -> Conditions:
@@ -181,9 +178,10 @@ def _staged(found: Conditions) -> str:
     """Return the SELECT of narrow columns: each alert with where its group stands."""
     return (
         "SELECT alert_id, severity, recorded_ms, if(state = '', 'open', state) AS status_name, "
+        "if(status_name = 'open' AND historical, 'past', status_name) AS place, "
         f"toInt64(indexOf([{_STAGES}], status_name)) AS stage, "
         f"toInt64(indexOf([{RANKS}], severity)) AS rank "
-        f"FROM (SELECT alert_id, severity, {LEAD} AS lead, "
+        f"FROM (SELECT alert_id, severity, historical, {LEAD} AS lead, "
         f"toUnixTimestamp64Milli(recorded) AS recorded_ms FROM {ALERTS} FINAL "
         f"WHERE {found.where()}) AS a LEFT JOIN (SELECT alert_id AS touched, status AS state "
         f"FROM ({STATES_SELECT} GROUP BY alert_id)) AS c ON c.touched = a.lead"

@@ -3,21 +3,23 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from itertools import chain, groupby
-from typing import Any
+from typing import Any, Final
 from urllib.parse import urlencode
 
 from console import alert_queries, alert_rendering
-from console.alert_events import events_behind, findings_among, render_line, search_around
+from console.alert_events import FINDING, events_behind, findings_among, render_line, search_around
 from console.alert_exceptions import default_expiry, fields_of
 from console.alert_related import RELATIONS, Relation, members_of, related_by
 from console.alert_runbook import steps
 from console.alert_work import one_alert, rendered
 from console.context import Api
+from console.query.write import one_of
 from console.rendering import Row
 from console.rules import rule_of
 from schemas.rule import RuleView
 
 Shown = dict[str, Any]
+EVENTS_LINKED_MAX: Final = 40  # ids of a group's events that one query names
 
 
 async def view_of(api: Api, alert_id: str) -> Shown:
@@ -103,7 +105,14 @@ def _behind(
 
 def _group(members: Sequence[Row], known: Mapping[str, Shown]) -> Shown:
     total = members[0]["total"] if members else 1
-    return {"total": total, "alerts": [known[one["alert_id"]] for one in members]}
+    named = dict.fromkeys(chain.from_iterable(one["event_ids"] for one in members))
+    ids = [one for one in named if not FINDING.fullmatch(one)]
+    is_all = total == len(members) and 0 < len(ids) <= EVENTS_LINKED_MAX
+    return {
+        "total": total,
+        "alerts": [known[one["alert_id"]] for one in members],
+        "search": f"/search?{urlencode({'q': one_of('event', ids)})}" if is_all else None,
+    }
 
 
 def _relation(

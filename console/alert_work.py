@@ -13,7 +13,7 @@ from console.rendering import Row
 from schemas.errors import Unavailable
 from schemas.views import AlertChangeAsked
 
-UNTRIED: Final = "not tried: telling of the one before failed"
+UNTRIED: Final = "not tried: the event of the one before could not be recorded"
 Answer = Mapping[str, Any]
 
 
@@ -39,7 +39,7 @@ async def one_alert(api: Api, alert_id: str) -> Row:
 async def change_one(api: Api, alert_id: str, asked: AlertChangeAsked) -> Answer:
     """Change an alert's group and return an `AlertChanged`. Raises `Refused` or `Unavailable`.
 
-    The audit event is published first: no change is made that left none.
+    The audit event is recorded first: no change is made that left none.
     """
     who = _checked(api, asked)
     row = await one_alert(api, alert_id)
@@ -48,14 +48,13 @@ async def change_one(api: Api, alert_id: str, asked: AlertChangeAsked) -> Answer
     await _tell(api, planned)
     if planned.changes:
         await api.ports.change(planned.changes)
-    return _answer(api, planned)
+    return _answer(planned)
 
 
 async def change_many(api: Api, ids: Iterable[str], asked: AlertChangeAsked) -> Mapping[str, Any]:
     """Change many and return an `AlertsChanged`: what fails for one leaves the others.
 
-    Alerts of one group are changed once. After a failure to publish, no more is tried: each try
-    waits for a broker that is away.
+    Alerts of one group are changed once. Once an event can't be recorded, no more is tried.
     """
     who = _checked(api, asked)
     wanted = list(dict.fromkeys(ids))
@@ -70,23 +69,23 @@ async def change_many(api: Api, ids: Iterable[str], asked: AlertChangeAsked) -> 
     ]
     found = fold(await api.reader.rows(alert_queries.states(sorted(rows)))) if rows else {}
     told: list[Planned] = []
-    is_away = False
+    is_full = False
     for lead, row in rows.items():
-        if is_away:
+        if is_full:
             failed.append(_failure(row["alert_id"], UNTRIED, "try again"))
             continue
         try:
             planned = _plan(api, row, decide(found.get(lead, State()), asked, who), who)
             await _tell(api, planned)
         except (Refused, Unavailable) as error:
-            is_away = isinstance(error, Unavailable)
+            is_full = isinstance(error, Unavailable) or error.kind == "unrecorded"
             fault = problem_of_error(error)
             failed.append(_failure(row["alert_id"], fault.detail, fault.cure))
         else:
             told.append(planned)
     if changes := [change for planned in told for change in planned.changes]:
         await api.ports.change(changes)
-    return {"changed": [_answer(api, planned) for planned in told], "failed": failed}
+    return {"changed": [_answer(planned) for planned in told], "failed": failed}
 
 
 async def rendered(api: Api, page: Sequence[Row]) -> list[dict[str, Any]]:
@@ -128,16 +127,15 @@ def _plan(api: Api, row: Row, decided: Sequence[Any], who: str) -> Planned:
 
 
 async def _tell(api: Api, planned: Planned) -> None:
-    if api.ports.publish is not None:
-        for change in planned.changes:
-            await api.ports.publish(event_of(change, planned.row["rule_id"], api.principal))
+    for change in planned.changes:
+        await api.ports.record(event_of(change, planned.row["rule_id"], api.principal))
 
 
-def _answer(api: Api, planned: Planned) -> Answer:
+def _answer(planned: Planned) -> Answer:
     return {
         "alert_id": planned.row["lead"],
         "changes": [alert_rendering.render_made(change) for change in planned.changes],
-        "audited": api.ports.publish is not None,
+        "audited": True,
     }
 
 

@@ -95,7 +95,7 @@ async def show_alert(api: Asked, alert_id: str) -> Response:
 async def change_alert(api: Asked, alert_id: str, asked: AlertChangeAsked) -> Response:
     """Change the status or the assignee of an alert's group, or add a note.
 
-    The audit event is published first: no change is made that left none.
+    The audit event is recorded first: no change is made that left none.
     """
     return json_answer(await change_one(api, alert_id, asked))
 

@@ -38,6 +38,8 @@ from console.lookups import QuarantineSearch
 from console.pages.site import is_page, problem_page, site
 from console.people import api as people
 from console.problems import Refused, problem, problem_of_error, problem_of_fault
+from console.provenance import provenance
+from console.refusals import told_of
 from console.reports import routes as reports
 from console.search import Search
 from console.sql import asking as sql
@@ -120,8 +122,7 @@ async def show_event(api: Asked, event_id: str) -> Response:
     if not rows:
         raise Refused("not_found", "no event has that id", field="event_id")
     row, *others = rows
-    place = (row["incarnation"], row["topic"], row["partition"], row["offset"])
-    batches = await api.reader.rows(lookups.batch_of(*place))
+    origin = await provenance(api, row)
     raw, raw_base64 = None, None
     if api.principal.may("read_raw"):
         raw, raw_base64 = rendering.render_raw(base64.b64decode(row["raw64"]))
@@ -131,7 +132,7 @@ async def show_event(api: Asked, event_id: str) -> Response:
             "event": rendering.render_event(row),
             "raw": raw,
             "raw_base64": raw_base64,
-            "provenance": rendering.render_provenance(row, batches[0] if batches else None),
+            "provenance": origin,
             "others": [rendering.render_event(other) for other in others],
         }
     )
@@ -217,7 +218,7 @@ def _told_method(request: Request) -> Response:
 def _handle_errors(app: FastAPI) -> None:
     async def audit(request: Request, error: Exception) -> Response:
         assert isinstance(error, AuditError), "registered for this class"
-        return _told(request, problem_of_error(error))
+        return _told(request, problem_of_error(await told_of(request, error)))
 
     async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError), "registered for this class"

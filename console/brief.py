@@ -49,7 +49,7 @@ def brief(row: Row) -> dict[str, Any]:
         "risk_score": row["risk_score"],
         "flags": list(row["flags"]),
         "rules": list(row["rules"]),
-        "changes": changes_of(row["changed"], row["before"], row["after"]),
+        "changes": changes_of(row["changed"], row["before"], row["after"], row["action"]),
         "failed": row["result_name"] in FAILED,
     }
 

@@ -18,6 +18,7 @@ from schemas.views import CanaryList
 RULES_MAX: Final = 10_000
 SHOWN_MAX: Final = 5
 DAYS: Final = 2
+FORGED_READ_RULE: Final = "forged-read"  # of detections/rules/security
 routes: Final = APIRouter(prefix="/canaries")
 
 
@@ -61,6 +62,13 @@ def canary_probe(store: Asks, period_s: int, *, has_key: bool) -> Probe:
                 is_ok=False,
                 found=f"{forged[0]['n']} alerts in a day about canaries with a wrong mark",
             )
+        reads = await asyncio.to_thread(store.query, _FORGED_READS, {"rule": FORGED_READ_RULE})
+        if int(reads[0]["n"]):
+            return Finding(
+                is_ok=False,
+                found=f"{reads[0]['n']} alerts in a day about reads with a wrong mark: they are "
+                "forged, or the API's key is not the pipeline's",
+            )
         if not period_s or not has_key:
             why = "AUDIT_CANARY_PERIOD_S is 0" if has_key else "no AUDIT_CANARY_KEY_FILE"
             return Finding(is_ok=True, found=f"off: {why}", is_note=True)
@@ -75,14 +83,18 @@ def canary_probe(store: Asks, period_s: int, *, has_key: bool) -> Probe:
 
     return Probe(
         "canaries",
-        "each rule finds its canary, and only ours have a mark",
-        "see 'audit rules canaries' and docs/detection.md, Canaries",
+        "each rule finds its canary, and only ours have a mark, as have only our reads",
+        "see 'audit rules canaries', docs/detection.md, Canaries, and docs/reads.md, The mark",
         look,
     )
 
 
 _FORGED: Final = (
     f"SELECT count() AS n FROM {ALERTS} WHERE tenant = {{tenant:String}} AND canary = 0 "
+    "AND recorded > now64(3) - INTERVAL 1 DAY"
+)
+_FORGED_READS: Final = (
+    f"SELECT count() AS n FROM {ALERTS} WHERE rule_id = {{rule:String}} AND canary = 0 "
     "AND recorded > now64(3) - INTERVAL 1 DAY"
 )
 

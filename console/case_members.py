@@ -14,6 +14,7 @@ from console.query.scope import scoped
 from console.reading import BY_KEY
 from console.rendering import EVENT_SELECT, Row
 from console.search import Query
+from schemas.console_mark import TENANT as CONSOLE_TENANT
 from schemas.tables import EVENTS
 
 MINUTE_US: Final = 60_000_000
@@ -48,7 +49,8 @@ async def find_alerts(api: Api, ids: Sequence[str], tenant: str | None) -> dict[
     wanted = list(dict.fromkeys(ids))
     if not wanted:
         return {}
-    within = api.tenant if tenant is None else tenant
+    within = _within(tenant)
+    within = api.tenant if within is None else within
     rows = await api.reader.rows(alert_queries.alerts_by_id(wanted, within))
     return {row["alert_id"]: row for row in rows}
 
@@ -95,14 +97,20 @@ async def alerts_shown(
     ids = [member.ref for member in members if member.kind == "alert"]
     if not (ids and api.principal.may("read_alerts")):
         return {}
-    rows = await api.reader.rows(alert_queries.alerts_by_id(ids, tenant))
+    rows = await api.reader.rows(alert_queries.alerts_by_id(ids, _within(tenant)))
     return {one["alert_id"]: one for one in await rendered(api, rows)}
 
 
 def _scope(api: Api, tenant: str | None) -> Conditions:
     may_read_reads = api.principal.may("read_reads")
     found = scoped(api.principal, reads=may_read_reads, canaries=True)
-    return found if tenant is None else found.also("tenant = {of_tenant:String}", of_tenant=tenant)
+    within = _within(tenant)
+    return found if within is None else found.also("tenant = {of_tenant:String}", of_tenant=within)
+
+
+def _within(tenant: str | None) -> str | None:
+    """Return the tenant whose things a case may hold: of any, if it is of those who reach all."""
+    return None if tenant == CONSOLE_TENANT else tenant
 
 
 def _by_id(found: Conditions, ids: Sequence[str]) -> Query:

@@ -15,10 +15,11 @@ from console.context import Api
 from console.moment import parse_moment
 from console.problems import Refused
 from console.recording import event
+from schemas.alert import SEVERITIES, Severity
 from schemas.case import CaseAsked, CaseChangeAsked, CaseNoteAsked, MemberAsked, MembersAsked
+from schemas.console_mark import TENANT as CONSOLE_TENANT
 from schemas.event import Result
 
-DEFAULT_TENANT: Final = "default"
 CREATED: Final = "audit.case.created"
 UPDATED: Final = "audit.case.updated"
 IDS_TOLD_MAX: Final = 50  # of what was added, in the audit event; the rest is counted
@@ -49,7 +50,7 @@ async def create_case(api: Api, asked: CaseAsked) -> Case:
     now_ms = api.clock.now_ms()
     case = Case(
         case_id=f"case-{secrets.token_hex(6)}",
-        tenant=api.tenant or asked.tenant or DEFAULT_TENANT,
+        tenant=api.tenant or asked.tenant or CONSOLE_TENANT,
         title=asked.title,
         status="open",
         severity=asked.severity,
@@ -123,6 +124,15 @@ async def tenant_of_first(api: Api, asked: MembersAsked) -> str | None:
     alerts = await find_alerts(api, asked.alert_ids[:1], None) if asked.alert_ids else {}
     first = next(iter([*events.values(), *alerts.values()]), None)
     return None if first is None else str(first["tenant"])
+
+
+async def gravest(api: Api, asked: MembersAsked) -> Severity | None:
+    """Return the worst severity among what is to be added: that of the case made for it."""
+    events = await find_events(api, asked.event_ids, None) if asked.event_ids else {}
+    alerts = await find_alerts(api, asked.alert_ids, None) if asked.alert_ids else {}
+    found = {row["severity"] for row in alerts.values()}
+    found |= {row["severity_name"] for row in events.values()}
+    return max(found, key=SEVERITIES.index, default=None)
 
 
 async def remove_member(api: Api, case_id: str, asked: MemberAsked) -> Case:

@@ -15,6 +15,7 @@ WORDS_MAX: Final = 400  # words compared one by one; finding them costs their sq
 ALIKE_MIN: Final = 0.4  # texts that share less are easier to read one after the other
 DEPTH_MAX: Final = 12  # deeper objects are compared as texts
 NUMBER_MAX: Final = 40  # digits that are kept as a number; longer ones stay texts
+WHOLE: Final = "details"  # the path of a change whose before and after lie right in the details
 _WORDS: Final = re.compile(r"\s+|\w+|[^\w\s]")
 
 Kind = Literal["changed", "added", "removed", "more"]
@@ -58,11 +59,25 @@ def changes(before: object, after: object, path: str = "") -> list[Line]:
     return lines
 
 
-def changes_of(paths: Sequence[str], before: Sequence[str], after: Sequence[str]) -> list[Line]:
+def named(path: str, action: str) -> str:
+    """Return what changed, for people: of details that are the change, what the action says.
+
+    `settings.retention_policy.updated` with before and after right in its details changed the
+    retention_policy, not something named "details".
+    """
+    if path not in ("", WHOLE):
+        return path
+    parts = action.split(".")
+    return parts[-2] if len(parts) > 1 else ""
+
+
+def changes_of(
+    paths: Sequence[str], before: Sequence[str], after: Sequence[str], action: str = ""
+) -> list[Line]:
     """Compare the columns `changed`, `before` and `after` of an event: JSON texts, '' is absent."""
     lines: list[Line] = []
     for path, old, new in zip(paths, before, after, strict=False):
-        lines += changes(read(old), read(new), path)
+        lines += changes(read(old), read(new), named(path, action))
         if len(lines) > LINES_MAX:
             return [*lines[:LINES_MAX], _line("and more", "more", None, None)]
     return lines

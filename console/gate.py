@@ -7,6 +7,7 @@ browser can be made to call it; pages take sessions too. Health and metrics have
 
 import asyncio
 import logging
+import re
 import urllib.parse
 from collections import Counter
 from collections.abc import Callable
@@ -16,8 +17,16 @@ from typing import Final
 
 from console.access import Principal
 from console.auth import Authenticator
+from console.crowd import (
+    LOOKUPS,
+    SENDING_S_MAX,
+    STRANGERS,
+    STRANGERS_AT_WORK_MAX,
+    Crowd,
+    received,
+)
 from console.front import Front, is_host, read_cookie
-from console.problems import problem, problem_of_error
+from console.problems import Refused, problem, problem_of_error
 from console.shield import (
     App,
     BodyTooLarge,
@@ -41,7 +50,11 @@ REQUEST_S_MAX: Final = 30.0
 LONG_MAX: Final = 32  # live tails and streamed exports at once; a place of their own each
 LONG_EACH_MAX: Final = 8  # of one principal, so that nobody has them all
 LONG_S_MAX: Final = 3_600.0
-LONG_ENDS: Final = ("/tail", "/stream")  # paths of answers that go on
+LOOKUP_S_MAX: Final = 5.0  # of who asks
+# Answers that go on: the live tail, and exports. Nothing else, whatever it ends with.
+_LONG: Final = re.compile(
+    r"GET /search/tail|POST /v1/exports/stream|GET (/v1)?/exports/[^/]+/stream"
+)
 RECHECK_S: Final = 5.0  # so soon a live answer ends when its session or token is revoked
 PRINCIPAL: Final = "audit.principal"  # its key in the scope
 CLIENT: Final = "audit.client"  # the key of the address that a request came from
@@ -65,6 +78,7 @@ class GateTerms:
     request_s_max: float = REQUEST_S_MAX
     recheck_s: float = RECHECK_S
     refused: Callable[[str], None] = lambda _kind: None
+    sending_s_max: float = SENDING_S_MAX
 
 
 class Gate:
@@ -77,6 +91,9 @@ class Gate:
         self._hosts = terms.hosts | terms.front.hosts | LOOPBACK_NAMES
         self._slots = asyncio.Semaphore(REQUESTS_MAX)
         self._present = 0
+        self._lookups = Crowd(LOOKUPS, "too many credentials are being looked up at once")
+        self._strangers = Crowd(STRANGERS, "too many requests at once that nobody is known to send")
+        self._strangers_at_work = asyncio.Semaphore(STRANGERS_AT_WORK_MAX)
         self._long: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -95,14 +112,16 @@ class Gate:
         if fault is not None:
             self._terms.refused(fault.type.rpartition(":")[2])
             await _refuse(fault, scope, headers, covered)
+        elif scope[PRINCIPAL] is None:
+            await self._pass_stranger(scope, receive, covered)
         elif _must_change(scope):
             await redirect(_CHANGE, covered)
-        elif scope["path"].endswith(LONG_ENDS):
+        elif is_long(scope["method"], scope["path"]):
             await self._pass_long(scope, headers, receive, covered)
         else:
             self._present += 1
             try:
-                await self._pass(scope, receive, covered)
+                await self._pass(scope, receive, covered, self._slots)
             finally:
                 self._present -= 1
 
@@ -111,9 +130,7 @@ class Gate:
             return problem("wrong_host", "the Host header names no host of this service")
         length = headers.get(b"content-length", "0")
         if not length.isdecimal() or int(length[:12]) > BODY_BYTES_MAX:
-            return problem("too_large", f"a body has at most {BODY_BYTES_MAX} bytes")
-        if self._present >= REQUESTS_MAX + WAITING_MAX:
-            return problem("busy", f"{self._present} requests are waiting already")
+            return _too_large()
         return None
 
     async def _admit(self, scope: Scope, headers: Headers) -> Problem | None:
@@ -121,13 +138,26 @@ class Gate:
         peer = scope["client"][0] if scope.get("client") else ""
         forwarded = [v.decode("latin-1") for k, v in scope["headers"] if k == b"x-forwarded-for"]
         scope[CLIENT] = self._terms.front.client(peer, forwarded)
-        scope[PRINCIPAL] = found = await self._who(scope, headers)
+        scope[PRINCIPAL] = found = await self._looked_up(scope, headers)
         if found is None and not _is_open(scope["path"]):
             return problem("unauthorized", "no token, or not one of this service's")
+        if found is None:
+            self._strangers.require_room(scope[CLIENT])
+        if found is not None and self._present >= REQUESTS_MAX + WAITING_MAX:
+            return problem("busy", f"{self._present} requests are waiting already")
         has_no_token = found is None or found.kind == "session"
         if has_no_token and scope["method"] not in _SAFE and not self._is_own(headers):
             return problem("cross_site", "the request comes from another site's page")
         return None
+
+    async def _looked_up(self, scope: Scope, headers: Headers) -> Principal | None:
+        """Return who asks, so that those who are nobody cost no more than a bound."""
+        try:
+            with self._lookups.here(scope[CLIENT]):
+                async with asyncio.timeout(LOOKUP_S_MAX):
+                    return await self._who(scope, headers)
+        except TimeoutError as error:
+            raise Refused("busy", "who asks can't be told in time") from error
 
     async def _who(self, scope: Scope, headers: Headers) -> Principal | None:
         given, client = headers.get(b"authorization"), scope[CLIENT]
@@ -186,7 +216,23 @@ class Gate:
             return was is now
         return (was.permissions, was.tenant) == (now.permissions, now.tenant)
 
-    async def _pass(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _pass_stranger(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Take in the whole request first, in a few seconds: who sends slowly holds no place."""
+        seconds = self._terms.sending_s_max
+        with self._strangers.here(scope[CLIENT]):
+            try:
+                whole = await received(bounded(receive, BODY_BYTES_MAX), seconds)
+            except TimeoutError:
+                self._terms.refused("timeout")
+                await answer(problem("timeout", f"it was not sent within {seconds:g} s"), send)
+            except BodyTooLarge:
+                await answer(_too_large(), send)
+            else:
+                await self._pass(scope, whole, send, self._strangers_at_work)
+
+    async def _pass(
+        self, scope: Scope, receive: Receive, send: Send, slots: asyncio.Semaphore
+    ) -> None:
         is_begun = False
 
         async def track(message: Message) -> None:
@@ -196,7 +242,7 @@ class Gate:
 
         seconds = self._terms.request_s_max
         try:
-            async with asyncio.timeout(seconds), self._slots:
+            async with asyncio.timeout(seconds), slots:
                 await self.app(scope, bounded(receive, BODY_BYTES_MAX), track)
         except TimeoutError:
             if is_begun:
@@ -205,7 +251,7 @@ class Gate:
         except BodyTooLarge:
             if is_begun:
                 raise
-            await answer(problem("too_large", f"a body has at most {BODY_BYTES_MAX} bytes"), send)
+            await answer(_too_large(), send)
 
 
 async def _end(answering: "asyncio.Future[None]") -> None:
@@ -217,6 +263,15 @@ async def _end(answering: "asyncio.Future[None]") -> None:
     await asyncio.wait({answering})
     if not answering.cancelled():
         answering.result()
+
+
+def is_long(method: str, path: str) -> bool:
+    """Say whether an answer may go on for long; it takes one of the few places for that."""
+    return _LONG.fullmatch(f"{method} {path}") is not None
+
+
+def _too_large() -> Problem:
+    return problem("too_large", f"a body has at most {BODY_BYTES_MAX} bytes")
 
 
 def _is_open(path: str) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from importlib import metadata
 from typing import Any, Final, TypeVar
 
 from fastapi import APIRouter, Response
@@ -13,6 +12,7 @@ from console.doctor import LAG_MAX, examine
 from console.moment import rfc3339
 from console.query.conditions import Query
 from console.rendering import Row
+from console.software import software
 from schemas.errors import AuditError
 from schemas.health import HealthOut, Promise, Verdict
 from schemas.ledger import Ledger
@@ -23,7 +23,6 @@ T = TypeVar("T")
 BATCHES_SHOWN: Final = 12
 REASONS_MAX: Final = 100
 RATES_MIN: Final = (1, 5, 60)
-DISTRIBUTION: Final = "audit-stream"
 # Checks of the doctor that are a promise of their own; all others are "every part is there".
 _OWN: Final[Mapping[str, tuple[int, str]]] = {
     "canaries": (7, "Every rule still speaks"),
@@ -91,14 +90,6 @@ async def look(api: Api) -> dict[str, Any]:
         "checks": [check.model_dump() for check in diagnosis.checks],
         "faults": sorted(faults),
     }
-
-
-def software() -> str:
-    """Return the version of this software, as it was installed."""
-    try:
-        return metadata.version(DISTRIBUTION)
-    except metadata.PackageNotFoundError:
-        return "not installed: it runs from its folder"
 
 
 def judge(ledger: Ledger | None, diagnosis: Diagnosis) -> Sequence[Promise]:

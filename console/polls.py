@@ -2,12 +2,13 @@
 
 Each that shows something leaves its event at once. One that repeats the same question within the
 minute and finds nothing new leaves none of its own: the next one that does tells how many such
-there were. So a night of waiting is one event a minute, and nothing shown is ever without one.
+there were, and from where the first of them asked. So a night of waiting is one event a minute,
+and nothing shown is ever without one.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -21,10 +22,17 @@ POLLED: Final[Mapping[str, str]] = {"/v1/alerts": "after"}
 STATES: Final = frozenset({"/health"})
 
 
+class Silent(NamedTuple):
+    """Polls that left no event: how many, and where the first began ("" if it named nothing)."""
+
+    polls: int = 0
+    since: str = ""
+
+
 @dataclass(slots=True)
 class _Poll:
     told_ms: int
-    silent: int = 0
+    silent: Silent
 
 
 class Polls:
@@ -33,24 +41,33 @@ class Polls:
     def __init__(self) -> None:
         self._known: dict[bytes, _Poll] = {}
 
-    def silent(self, read: Read, now_ms: int) -> int | None:
-        """Return how many silent polls this read tells of too; None if it is one itself."""
+    def silent(self, read: Read, now_ms: int) -> Silent | None:
+        """Return which silent polls this read tells of too; None if it is one itself.
+
+        `now_ms` is of a clock that nobody sets.
+        """
         key = _key(read)
         if key is None:
-            return 0
+            return Silent()
         known = self._known.pop(key, None)
         if known is not None and _is_empty(read) and now_ms - known.told_ms < EVERY_MS:
-            known.silent += 1
+            since = known.silent.since or _place(read)  # they only go on: the first is the lowest
+            known.silent = Silent(known.silent.polls + 1, since)
             self._known[key] = known
             return None
         while len(self._known) >= KNOWN_MAX:
             del self._known[next(iter(self._known))]
-        self._known[key] = _Poll(now_ms)
-        return known.silent if known is not None else 0
+        self._known[key] = _Poll(now_ms, Silent())
+        return known.silent if known is not None else Silent()
 
 
 def _is_empty(read: Read) -> bool:
     return not read.rows or read.path in STATES
+
+
+def _place(read: Read) -> str:
+    moving = POLLED.get(read.path)
+    return "" if moving is None else str(read.asked[moving])
 
 
 def _key(read: Read) -> bytes | None:

@@ -52,11 +52,11 @@ class Ports:
     """Calls into other parts. Each raises `Unavailable` where what it needs is away.
 
     `saw` is awaited before a read is answered, so that no parameter of a request can skip it.
+    `can_tell` says whether it could be told of another: what goes on for long asks now and then.
     `record` keeps the audit event of a change (console/recording.py makes it) and returns once it
     can't be lost any more; it is published in the background, also after a crash.
     `sql` runs statements of people; without it the SQL page says that it is off.
-    `change` writes what was done with alerts; `publish` publishes the audit event of it before.
-    Without `publish` a change is made all the same, and its answer says that it left no event.
+    `change` writes what was done with alerts, after its audit event was recorded.
     `rules` returns those at work that raise alerts; it may read files, so call it on a thread.
     """
 
@@ -64,9 +64,9 @@ class Ports:
     replay: Callable[[ReplayAsked], Awaitable[ReplayDone]]
     probes: Sequence[Probe] = field(default=())
     saw: Callable[[Read], Awaitable[None]] = unseen
-    publish: Callable[[Mapping[str, Any]], Awaitable[None]] | None = None
     change: Callable[[Sequence[AlertChange]], Awaitable[None]] = unwritable
     targets: Sequence[str] = ()
     record: Callable[[Mapping[str, Any]], Awaitable[None]] = unrecorded
     sql: SqlDesk | None = None
     rules: Callable[[], Sequence[RuleView]] = no_rules
+    can_tell: Callable[[], bool] = lambda: True

@@ -1,7 +1,8 @@
 """What people do here, as audit events of the same stream: each read, and each change. Pure.
 
-Texts are cut and mended where they can't be written, so that nothing can be asked in a way that
-leaves no event. Secrets are masked before an event is kept (console/outbox.py).
+Texts are mended where they can't be written, so that nothing can be asked in a way that leaves no
+event; and what is too much to be told in whole is refused, for a part of it could hide the rest.
+Secrets are masked before an event is kept (console/told.py, console/outbox.py).
 """
 
 import secrets
@@ -14,17 +15,19 @@ from console.access import Principal
 from console.alert_changes import SOURCE
 from console.context import Api
 from console.moment import rfc3339
+from console.polls import Silent
 from console.ports import Read
+from console.problems import Refused
+from console.told import told
 from schemas.address import parse_address
 from schemas.console_mark import TENANT
 from schemas.errors import BadEvent
 from schemas.event import Result
 from schemas.reads import read_kind
 
-TEXT_MAX: Final = 8_192  # characters of one value: a query, a statement of SQL
-DETAILS_BYTES_MAX: Final = 32_768  # of all that was asked; an event may have 256 KiB
-ENTRIES_MAX: Final = 64
+DETAILS_BYTES_MAX: Final = 196_608  # of all that was asked; an event may have 256 KiB
 DEPTH_MAX: Final = 6
+NONE_SILENT: Final = Silent()
 _SHORT: Final = 128  # characters; this and the others are those of schemas/event.py
 _USER: Final = 256
 _LONG: Final = 1_024
@@ -48,34 +51,39 @@ class Told(TypedDict, total=False):
     details: Mapping[str, Any]
 
 
-def event(api: Api, action: str, **told: Unpack[Told]) -> dict[str, Any]:
+def event(api: Api, action: str, **given: Unpack[Told]) -> dict[str, Any]:
     """Return the event of what a request does; give it to `api.ports.record`."""
     made = _made(action, api.principal, api.clock.now_ms(), api.agent)
     for name, length in (("resource", _LONG), ("resource_id", _LONG), ("reason", _AGENT)):
-        if text := told.get(name):
+        if text := given.get(name):
             made[name] = clean(str(text), length)
-    if tenant := told.get("tenant"):
+    if tenant := given.get("tenant"):
         made["tenant"] = clean(tenant, 64)
-    if user := told.get("user"):
+    if user := given.get("user"):
         made["user"] = clean(user, _USER)
-    made["result"] = told.get("result", "success")
-    made["details"] = _bounded({**told.get("details", {}), **_claimed(api.operator)})
+    made["result"] = given.get("result", "success")
+    made["details"] = _bounded({**given.get("details", {}), **_claimed(api.operator)})
     return made
 
 
-def event_of_read(read: Read, now_ms: int, *, polls: int = 0) -> dict[str, Any]:
-    """Return the event of a read; `polls` are those before it that found nothing new."""
+def event_of_read(read: Read, now_ms: int, silent: Silent = NONE_SILENT) -> dict[str, Any]:
+    """Return the event of a read; `silent` are the polls before it that found nothing new.
+
+    Raises `Refused` if what was asked is too much to be told of.
+    """
     kind = read_kind(read.path)
     made = _made(kind.action, read.by, now_ms, read.agent)
     details: dict[str, Any] = {
         "path": read.path,
-        "query": plain(read.asked),
+        "query": plain(told(read.asked)),
         "rows": read.rows,
         "kind": kind.kind,
         **_claimed(read.operator),
     }
-    if polls:
-        details["polls"] = polls
+    if silent.polls:
+        details["polls"] = silent.polls
+    if silent.since:
+        details["polled_after"] = silent.since
     made |= {"resource": kind.resource, "result": "success", "details": _bounded(details)}
     return made
 
@@ -86,25 +94,24 @@ def new_id(now_ms: int) -> str:
 
 
 def plain(value: object, depth: int = DEPTH_MAX) -> object:
-    """Return what JSON can hold of a value, bounded. Total."""
+    """Return what JSON can hold of a value. Total."""
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
         return value if abs(value) <= _INTEGER_MAX else hex(value)[:_SHORT]
     if depth and isinstance(value, Mapping):
-        pairs = list(value.items())[:ENTRIES_MAX]
-        return {clean(str(name), _SHORT): plain(one, depth - 1) for name, one in pairs}
+        return {clean(str(name), _SHORT): plain(one, depth - 1) for name, one in value.items()}
     if (
         depth
         and isinstance(value, Sequence | set | frozenset)
         and not isinstance(value, str | bytes)
     ):
-        return [plain(one, depth - 1) for one in list(value)[:ENTRIES_MAX]]
-    return clean(str(value), TEXT_MAX)
+        return [plain(one, depth - 1) for one in value]
+    return clean(str(value))
 
 
-def clean(text: str, length: int) -> str:
-    """Return the text as UTF-8 can hold it, cut to a length."""
+def clean(text: str, length: int | None = None) -> str:
+    """Return the text as UTF-8 can hold it, cut to a length if there is one."""
     return text[:length].encode("utf-8", "replace").decode()
 
 
@@ -145,17 +152,12 @@ def _claimed(operator: str) -> dict[str, str]:
 
 
 def _bounded(details: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the details, or, where they are too much, as much of their text as may be kept."""
-    found = {clean(name, _SHORT): plain(one) for name, one in list(details.items())[:ENTRIES_MAX]}
-    text = orjson.dumps(found)
-    if len(text) <= DETAILS_BYTES_MAX:
-        return found
-    short = {name: one for name, one in found.items() if not isinstance(one, dict | list)}
-    return {**_short(short), "cut": clean(text.decode(), TEXT_MAX)}
-
-
-def _short(found: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values with texts cut to what tells them apart."""
-    return {
-        name: clean(one, _SHORT) if isinstance(one, str) else one for name, one in found.items()
-    }
+    """Return the details as an event holds them. Raises `Refused` if they are too much."""
+    found = {clean(name, _SHORT): plain(one) for name, one in details.items()}
+    if len(orjson.dumps(found)) > DETAILS_BYTES_MAX:
+        raise Refused(
+            "too_large",
+            "what is asked is too long to be recorded in whole",
+            cure="ask for less at once",
+        )
+    return found

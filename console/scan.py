@@ -132,8 +132,7 @@ async def scan(api: Asked, asked: ScanAsked) -> Response:
     """Read raw events with what was derived of them, in the order in which the broker took them."""
     rows = await api.reader.rows(to_query(asked, api.principal), _AS_JSON)
     page = rows[: asked.limit]
-    told = asked.model_dump(exclude={"needs"}, exclude_none=True)
-    await saw(api, "/v1/scan", told, len(page))
+    await saw(api, "/v1/scan", asked.model_dump(exclude_defaults=True), len(page))
     return json_answer(
         {
             "members": MEMBERS,

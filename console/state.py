@@ -18,6 +18,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Final, TypeVar
 
+from console.hold import Hold
 from schemas.errors import Broken, Misconfigured, StoreUnavailable
 
 T = TypeVar("T")
@@ -55,13 +56,15 @@ class State:
     """The file, opened on a thread of its own; safe to use from one event loop.
 
     What `write` has returned from is on disk. Raises `Misconfigured` where the file can't be had,
-    `StoreUnavailable` where the disk refuses, `Broken` where the file is damaged.
+    `StoreUnavailable` where the disk refuses, `Broken` where the file is damaged. One process a
+    file: another one is refused as long as it is open here.
     """
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="audit-state")
         self._connection: sqlite3.Connection | None = None
+        self._hold: Hold | None = None
 
     async def open(self) -> None:
         """Open or make the file, and bring its tables up to date."""
@@ -92,12 +95,17 @@ class State:
             raise Misconfigured(f"{self._path}: can't be opened ({error.strerror})") from error
         if mode & OTHERS:
             raise Misconfigured(f"{self._path} can be read by others: chmod 600 {self._path}")
+        self._hold = self._hold or Hold(self._path)
         found = sqlite3.connect(
             self._path, timeout=BUSY_S, isolation_level=None, check_same_thread=False
         )
         found.row_factory = sqlite3.Row
         self._connection = found
-        self._guarded(_prepare)
+        try:
+            self._guarded(_prepare)
+        except BaseException:
+            self._close()  # with its hold
+            raise
 
     def _guarded(self, work: Work[T]) -> T:
         if self._connection is None:
@@ -115,6 +123,9 @@ class State:
         if self._connection is not None:
             self._connection.close()
             self._connection = None
+        if self._hold is not None:
+            self._hold.release()
+            self._hold = None
 
 
 def _whole(found: sqlite3.Connection, work: Work[T]) -> T:

@@ -15,6 +15,13 @@ ALERTS_MAX: Final = 100
 MINUTES_DEFAULT: Final = 15
 MINUTES_MAX: Final = 24 * 60
 _MINUTE_US: Final = 60_000_000
+# What a timeline can be narrowed to, and the field of an event that says it.
+NARROWERS: Final[Mapping[str, str]] = {
+    "user": "user",
+    "session": "session_id",
+    "resource": "resource",
+    "ip": "ip_address",
+}
 LOUD: Final = ("high", "critical")
 # What may be why a system misbehaves: changes, failures, and what was grave.
 NOTABLE: Final = (
@@ -97,6 +104,14 @@ def minutes(entries: Iterable[dict[str, Any]], at_us: int) -> list[dict[str, Any
             groups.append({"minute": minute, "entries": []})
         groups[-1]["entries"].append(one)
     return groups
+
+
+def things(entries: Iterable[Mapping[str, Any]], at_us: int) -> list[tuple[str, str]]:
+    """Return what the event of just that moment names, as the parameters that narrow to it."""
+    event = next((e for e in entries if e["kind"] == "event" and e["at_us"] == at_us), None)
+    if event is None:
+        return []
+    return [(name, event[column]) for name, column in NARROWERS.items() if event[column]]
 
 
 def rows_of(groups: Sequence[Mapping[str, Any]]) -> list[list[Any]]:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from detections.rule import Derived
-from detections.rulebook import Case, Given, RuleTests
+from detections.rulebook import Case, Given, RuleTests, build
 from detections.sigma.ruleset import CorrelationPlan, RuleSet
 from detections.stateful.absence import Absence
 from detections.stateful.chains import RISK
@@ -25,9 +25,11 @@ SPAN_MS_MAX: Final = 15 * 60_000  # what is older than that counts as late
 EVENTS_MAX: Final = 200
 SENT_SPAN_MS: Final = 5 * 60_000  # a longer test is sent faster, where that changes nothing
 
-# What stage 1 derives from the clock, the address or the directory can't be sent; what it
-# derives from action and resource (protected) comes with them.
-_UNSENT: Final = ("country", "asn", "as_name", "client", "department", "user_status", "changed")
+# Of what a test says that stage 1 derives, only this comes with the events themselves, from action
+# and resource. The rest is of the clock, the address or the directory, or says what a canary never
+# is: late, or not ours.
+_SENT: Final = frozenset({"is_protected", "data_class"})
+_CLOCKED: Final = frozenset({"occurred", "is_off_hours"})  # by when it is sent
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +91,10 @@ def why_not(case: Case, *, is_habit: bool) -> str:
         return "it learns for longer than events may be late"
     if any(given.fields.get("tenant") for given in case.events):
         return "its test is of a tenant"
-    derived = [name for given in case.events for name in _unsent(given.derived)]
+    derived = [name for given in case.events for name in _unsent(given)]
     if len(case.events) == 1 and case.events[0].derived.is_off_hours:
         derived.append("off_hours")
-    return f"its test needs {derived[0]}, which no event brings" if derived else ""
+    return f"its test needs {derived[0]}, which no canary has" if derived else ""
 
 
 def _waits_of(ruleset: RuleSet) -> dict[str, int]:
@@ -128,8 +130,15 @@ def _hastened(events: Sequence[Given]) -> tuple[Given, ...]:
     )
 
 
-def _unsent(derived: Derived) -> Iterator[str]:
-    return (name for name in _UNSENT if getattr(derived, name))
+def _unsent(given: Given) -> Iterator[str]:
+    """Name what a test states beyond its event, and publishing the event does not bring about."""
+    moment = datetime.fromtimestamp(given.occurred_ms / 1000, UTC)
+    bare = build(given.fields, {}, moment).derived
+    for name in Derived._fields:
+        stated = getattr(given.derived, name)
+        if name not in _SENT and name not in _CLOCKED and stated != getattr(bare, name):
+            is_list = isinstance(stated, tuple)
+            yield f"{name} ({', '.join(map(str, stated))})" if is_list else name
 
 
 def events_of(canary: Canary, now_ms: int, run: str, key: bytes) -> list[dict[str, Any]]:

@@ -153,7 +153,7 @@ def roles_given(fields: Fields, _derived: Derived) -> list[str] | None:
         if key not in _PAST
         for role in _roles_new(node)
     )
-    return list(islice(given, FOUND_MAX)) or None
+    return list(dict.fromkeys(islice(given, FOUND_MAX))) or None  # `role` and `after` may say one
 
 
 def _roles_new(node: Fields) -> Iterator[str]:

@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 import orjson
 
 from producers.message import key_of
-from producers.sample import sample
+from producers.sample import DENSE, sample
 
 POOL_EVENTS: Final = 20_000
 EVENTS_PER_SECOND: Final = 100  # of event time: ten million events span 28 hours
@@ -74,7 +74,7 @@ def bench_messages(seed: int, count: int, size_bytes: int = 1_000) -> Iterator[t
 def _forms(seed: int, size: int, size_bytes: int) -> list[_Form]:
     rng = Random(f"bench/{seed}")  # noqa: S311 - repeatable, not secret
     forms = []
-    for event in islice(sample(seed, _START_S * 1000), size):
+    for event in islice(sample(seed, _START_S * 1000, mix=DENSE), size):
         rest = {name: event[name] for name in event if name not in {"event_id", "timestamp"}}
         rest["request_id"] = f"req_{rng.getrandbits(64):016x}"
         rest["details"] = {**rest.get("details", {}), "note": ""}

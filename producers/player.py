@@ -1,5 +1,7 @@
 """Plays the sample traffic to a publisher: the past days at once, then live, for ever.
 
+The past is ordinary work; attacks are live.
+
 A small file says how far the past was published. It is written before each batch goes out, so
 that a player killed in between leaves a few sample events out and never publishes one twice.
 """
@@ -17,7 +19,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from producers.lane import Outcome
-from producers.sample import Event, sample
+from producers.sample import PAST, Event, sample
 from runtime.clock import Clock
 from schemas.errors import AuditError, Misconfigured, Unavailable
 
@@ -123,6 +125,7 @@ async def _play_past(
         progress.done_ms,
         progress.live_ms,
         events_per_hour=BACKFILL_EVENTS_PER_HOUR,
+        mix=PAST,
     )
     for batch in _batches(events):
         if stop.is_set():

@@ -170,18 +170,31 @@ def _see_anomaly(rng: Random) -> Step:
 
 _READING: Final = (_view_record, _view_record, _search_records, _play_recording, _view_transcript)
 
-# What a role does in working hours; repeated entries are done more often.
+# What a role does in working hours; repeated entries are done more often. Changes of settings and
+# rights are rarer than that: producers/sample_changes.py.
+_CALLING: Final = (call_api, call_api, call_api)
 WORK: Final[Mapping[str, tuple[Deed, ...]]] = MappingProxyType(
     {
         "agent": (*_READING, _update_record, view_incident, call_api, _deny_access),
+        "supervisor": (*_READING, _view_report, _export_few, view_incident),
+        "compliance": (*_READING, _view_report, _export_few),
+        "analyst": (_search_records, _view_report, _view_report, _export_few, _view_transcript),
+        "engineer": (*_CALLING, view_incident),
+        "admin": (_sync_okta, _view_report, view_incident, call_api),
+        "service": (sync_crm, *_CALLING, _fail_webhook, _block_address, _see_anomaly),
+    }
+)
+# What is done at night and on weekends: nothing that touches protected data.
+DUTY: Final[tuple[Deed, ...]] = (view_incident, view_incident, call_api)
+
+# Benches have changes among all the rest, as they always had: their numbers stay comparable.
+DENSE_WORK: Final[Mapping[str, tuple[Deed, ...]]] = MappingProxyType(
+    {
+        **WORK,
         "supervisor": (*_READING, _view_report, _update_schedule, _export_few, view_incident),
         "compliance": (*_READING, _view_report, _lengthen_retention, _export_few),
-        "analyst": (_search_records, _view_report, _view_report, _export_few, _view_transcript),
-        "engineer": (call_api, call_api, call_api, view_incident, _rotate_key, _create_webhook),
+        "engineer": (*_CALLING, view_incident, _rotate_key, _create_webhook),
         "admin": (_grant_role, _create_user, _update_routing, _sync_okta, _rotate_key),
-        "service": (sync_crm, call_api, call_api, call_api, _fail_webhook, _block_address,
-                    _see_anomaly),
     }
-)  # fmt: skip
-# What is done at night and on weekends: nothing that touches protected data.
-DUTY: Final[tuple[Deed, ...]] = (view_incident, view_incident, call_api, _update_schedule)
+)
+DENSE_DUTY: Final[tuple[Deed, ...]] = (*DUTY, _update_schedule)

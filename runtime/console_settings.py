@@ -74,6 +74,9 @@ class OidcSettings(ServiceSettings):
     """What we ask to be told, separated by spaces."""
     name_claim: Annotated[str, Field(pattern=r"^\S{1,128}$")] = "preferred_username"
     """The claim that names the account; where it is missing, email and then sub do."""
+    trust_email: bool = False
+    """Whether an address of mail may name an account where the provider says nothing of whether it
+    is verified (`email_verified`); for providers where people can't set their own."""
     groups_claim: Annotated[str, Field(pattern=r"^\S{1,128}$")] = "groups"
     """The claim that lists the groups; dots lead inwards (`realm_access.roles`)."""
     roles: Annotated[str, Field(max_length=16_384)] = ""

@@ -74,6 +74,7 @@ audit.exports.viewed|info|Exports viewed|path:s query:x rows:i kind:s
 audit.quarantine.viewed|info|Quarantine viewed|path:s query:x rows:i kind:s
 audit.health.viewed|info|Health of the audit log viewed|path:s query:x rows:i kind:s
 audit.people.viewed|info|Accounts of the console viewed|path:s query:x rows:i kind:s
+audit.me.viewed|info|Own account of the console viewed|path:s query:x rows:i kind:s
 audit.reads.viewed|info|Who read the audit log viewed|path:s query:x rows:i kind:s
 audit.sql.queried|low|Audit log queried with SQL|path:s query:x rows:i kind:s
 """,
@@ -104,6 +105,7 @@ permission.user.deactivated|low|User deactivated|target_user:s cause:s
 permission.user.deleted|medium|User deleted|target_user:s
 permission.team.updated|info|Team membership changed|team:s before:x after:x
 permission.access.denied|low|Access denied|permission:s
+audit.access.denied|low|Access to the audit log denied|method:s path:s query:x kind:s
 audit.account.created|medium|Account of the console made|target_user:s roles:a
 audit.account.updated|medium|Account of the console changed|target_user:s before:x after:x
 audit.account.disabled|low|Account of the console disabled|target_user:s

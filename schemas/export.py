@@ -23,7 +23,7 @@ class ExportAsked(BaseModel):
     """What to export: the events of a search, oldest first.
 
     An empty `q` is all events that one may see. `columns` names members of an event as
-    `/v1/events` answers them; none are all. `canaries` asks for synthetic events too.
+    `/v1/events` answers them; none are all.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,7 +35,6 @@ class ExportAsked(BaseModel):
     until: Annotated[str | None, Field(max_length=40, description="As since; exclusive.")] = None
     format: Format = "jsonl"
     columns: Annotated[tuple[Annotated[str, Field(max_length=32)], ...], Field(max_length=64)] = ()
-    canaries: Annotated[bool, Field(strict=True)] = False
 
 
 class ExportOut(View):
@@ -83,6 +82,8 @@ class ExportEstimate(View):
 
 class PartitionRows(View):
     """One partition of the raw topic: offsets below `next_offset` are in the snapshot.
+
+    For one tenant it is the offset after its own last row, and partitions without one are left out.
 
     `ledger_rows` is what the ledger has stored of them, `rows` how many of these are exported.
     """

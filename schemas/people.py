@@ -72,10 +72,10 @@ class LinkMade(View):
 
 
 class AccountMade(View):
-    """An account with the link by which its owner logs in and sets a password."""
+    """An account with the link by which its owner logs in and sets a password; null to a token."""
 
     account: AccountOut
-    login: LinkMade
+    login: LinkMade | None
 
 
 class TokenOut(View):

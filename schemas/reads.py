@@ -58,8 +58,9 @@ audit.health.viewed|audit_health|ledger|/ledger
 audit.health.viewed|audit_health|doctor|/doctor
 audit.people.viewed|audit_people|people|/people /accounts
 audit.people.viewed|audit_people|sessions|/sessions /people/sessions
-audit.people.viewed|audit_people|tokens|/tokens /people/tokens /me/tokens
-audit.people.viewed|audit_people|me|/me
+audit.people.viewed|audit_people|tokens|/tokens /people/tokens
+audit.me.viewed|audit_people|tokens|/me/tokens
+audit.me.viewed|audit_people|me|/me
 audit.reads.viewed|audit_reads|reads|/reads
 audit.sql.queried|audit_sql|sql|/sql
 """

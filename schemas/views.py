@@ -100,7 +100,10 @@ class EventPage(View):
 
 
 class BatchOut(View):
-    """The insert that stored a row, as the ledger of batches has it; null where it was lost."""
+    """The insert that stored a row, as the ledger of batches has it; null where it was lost.
+
+    It counts the events of all tenants, so it is null for those bound to one, too.
+    """
 
     first_offset: int
     last_offset: int
@@ -230,7 +233,7 @@ class AlertChangeAsked(BaseModel):
 
 
 class AlertChanged(View):
-    """What became of it. `audited` says whether each change left an audit event."""
+    """What became of it. `audited`: each change left an audit event, recorded before it."""
 
     alert_id: str
     changes: tuple[AlertChangeOut, ...]

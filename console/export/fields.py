@@ -8,6 +8,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from schemas.spreadsheet import FORMULA
+
 # Between two of these stands an event's raw message whose details no SQL could cut out for sure;
 # {mark:String} is unguessable, so no event can hold it.
 MARK: Final = "{mark:String}"
@@ -22,8 +24,8 @@ class Field(NamedTuple):
 
 
 def defused(text: str) -> str:
-    """Return the SQL of a text that no spreadsheet takes for a formula, as pages' CSVs have it."""
-    return rf"if(match({text}, '^[=+@\t\r-]'), concat('\'', {text}), toString({text}))"
+    """Return the SQL of a text that no spreadsheet takes for a formula (schemas/spreadsheet.py)."""
+    return f"if(match({text}, '{FORMULA}'), concat('\\'', {text}), toString({text}))"
 
 
 def quoted(text: str) -> str:
@@ -32,7 +34,9 @@ def quoted(text: str) -> str:
 
 
 def _text(column: str) -> Field:
-    cell = f"if(match({column}, '[^A-Za-z0-9 ._:/@-]|^[-@]'), {quoted(defused(column))}, {column})"
+    cell = (
+        f"if(match({column}, '[^A-Za-z0-9 ._:/@-]|^ *[-@]'), {quoted(defused(column))}, {column})"
+    )
     return Field(f"toJSONString({column})", cell, f"toString({column})")
 
 

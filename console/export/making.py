@@ -88,8 +88,10 @@ class Making:
     def _ask(self, found: Conditions) -> Made:
         marks = new_marks()
         asked = self.writer.query(found, marks)
-        answer = self.store.raw(asked.sql, asked.parameters, fmt=self.writer.fmt)
-        return self.writer.finish(answer, marks)
+        # the answer has no name here, so that it is gone once `finish` needs it no more
+        return self.writer.finish(
+            self.store.raw(asked.sql, asked.parameters, fmt=self.writer.fmt), marks
+        )
 
     def _tail(self, groups: Callable[[], Iterator[tuple[int, bytes]]]) -> bytes:
         asked = self.writer.query(self.found.also("0"), new_marks())

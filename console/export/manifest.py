@@ -2,8 +2,6 @@
 
 import hashlib
 from collections.abc import Sequence
-from functools import lru_cache
-from importlib import metadata
 from typing import Final
 
 import orjson
@@ -16,11 +14,11 @@ from console.moment import rfc3339
 from console.query.parse import parse
 from console.query.scope import IS_READ, NO_CANARIES
 from console.query.text import text_of
+from console.software import DISTRIBUTION, software
 from schemas.errors import Broken
 from schemas.export import Manifest, PartitionRows
 from schemas.tables import EVENTS
 
-DISTRIBUTION: Final = "audit-stream"
 ORDER: Final = "minute of timestamp, tenant, user, timestamp, partition, offset; ascending"
 
 
@@ -60,7 +58,7 @@ def make_manifest(
     canonical = text_of(parse(asked.q)) if asked.q.strip() else ""
     return Manifest(
         export=job.id,
-        software=software(),
+        software=f"{DISTRIBUTION} {software()}",
         by=job.by.name,
         tenant=job.by.tenant,
         query=canonical,
@@ -109,12 +107,3 @@ def dumps(manifest: Manifest) -> tuple[bytes, str]:
     """Return the manifest as the bytes of its file, and their SHA-256."""
     body = orjson.dumps(manifest.loose(), option=orjson.OPT_INDENT_2) + b"\n"
     return body, hashlib.sha256(body).hexdigest()
-
-
-@lru_cache(maxsize=1)
-def software() -> str:
-    """Return name and version of what made the file."""
-    try:
-        return f"{DISTRIBUTION} {metadata.version(DISTRIBUTION)}"
-    except metadata.PackageNotFoundError:
-        return DISTRIBUTION

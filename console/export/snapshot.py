@@ -123,13 +123,15 @@ def count(
     """Count per partition what the ledger has, and of that what is exported by `found`.
 
     For all tenants the ledger's number is the sink's own book plus the replays; the book is not
-    kept by tenant, so for one tenant its rows are counted as the ledger counts rows.
+    kept by tenant, so for one tenant its rows are counted as the ledger counts rows. Its ends are
+    those of its own rows: where a partition ends says how much all tenants publish.
     """
     all_of_it = snapshot.conditions()
     if tenant is not None:
         all_of_it = all_of_it.also("tenant = {of_tenant:String}", of_tenant=tenant)
     sql = (
-        "SELECT incarnation, topic, partition, count() AS rows, countIf(replayed = 1) AS replays "
+        "SELECT incarnation, topic, partition, count() AS rows, countIf(replayed = 1) AS replays, "
+        "toUInt64(max(offset) + 1) AS next_offset "
         f"FROM {EVENTS} WHERE {{where}} GROUP BY incarnation, topic, partition"
     )
 
@@ -141,11 +143,15 @@ def count(
 
     there, wanted = ask(all_of_it), ask(found)
     ends = {(end.incarnation, end.topic, end.partition): end for end in snapshot.ends}
+    if tenant is not None:
+        ends = {
+            key: End(*key, int(row["next_offset"]), int(row["rows"]) - int(row["replays"]))
+            for key, row in there.items()
+        }
     counted = []
     for key in sorted(ends.keys() | there.keys()):
         end = ends.get(key, End(*key, 0, 0))
-        row = there.get(key, {"rows": 0, "replays": 0})
-        stored = row["rows"] if tenant is not None else end.stored + row["replays"]
-        rows = wanted[key]["rows"] if key in wanted else 0
-        counted.append(Counted(*key, end.next_offset, int(stored), int(rows)))
+        stored = end.stored + int(there[key]["replays"] if key in there else 0)
+        rows = int(wanted[key]["rows"] if key in wanted else 0)
+        counted.append(Counted(*key, end.next_offset, stored, rows))
     return tuple(counted)

@@ -18,6 +18,7 @@ from console.export.writing import writer_of
 from console.problems import Refused
 from console.query.conditions import Conditions
 from console.recording import event
+from console.told import fingerprint, told_query
 from schemas.errors import AuditError, StoreUnavailable, Unavailable
 
 CHECKPOINT_BYTES: Final = 67_108_864  # what is made anew at most after a crash
@@ -68,9 +69,12 @@ class Worker:
             if fault is None:
                 return
             log.error("exports failed", exc_info=fault)
-            job = await self.desk.state.read(jobs.next_one)
-            if job is not None and job.id == self._at_work:
-                await self._end(job, "failed", "a bug: the service's log says where")
+            try:
+                job = await self.desk.state.read(jobs.next_one)
+                if job is not None and job.id == self._at_work:
+                    await self._end(job, "failed", "a bug: the service's log says where")
+            except AuditError as error:
+                log.warning("an export's end waits: %s", error)
             await _wait(stop, self.retry_s)
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -146,7 +150,15 @@ class Worker:
         if job.snapshot is not None:
             return job, Snapshot.loads(job.snapshot)
         snapshot = await self.desk.threads.run(take_snapshot, self.desk.store)
-        await self.record(job, "audit.export.started", format=job.asked.format, query=job.asked.q)
+        asked = {
+            "format": job.asked.format,
+            "query": told_query(job.asked.q),
+            "since": job.asked.since,
+            "until": job.asked.until,
+            "columns": list(job.asked.columns),
+            **fingerprint(job.asked.q),
+        }
+        await self.record(job, "audit.export.started", **asked)
         started = {
             "state": "running",
             "started_ms": self.desk.clock.now_ms(),
@@ -175,7 +187,7 @@ class Worker:
             job,
             "audit.export.completed",
             format=job.asked.format,
-            query=made.query,
+            query=told_query(job.asked.q),
             record_count=job.rows,
             bytes=job.bytes,
             sha256=sha256,
@@ -194,15 +206,11 @@ class Worker:
         )
 
     async def _end(self, job: Job, state: str, said: str) -> None:
-        """End without a file: no half of one is left."""
-        await asyncio.to_thread(remove, self.desk.folder, job.id)
-        now = await self._again(job.id)
-        kind = job.asked.format
-        if state == "cancelled":
-            await self.record(job, "audit.export.cancelled", format=kind, record_count=now.rows)
-        else:
+        """End without a file: no half of one is left. Who cancelled it has told of it."""
+        if state == "failed":
             log.warning("an export failed: %s", said)  # holds nothing of the query
-            await self.record(job, "audit.export.failed", format=kind, cause=said)
+            await self.record(job, "audit.export.failed", format=job.asked.format, cause=said)
+        await asyncio.to_thread(remove, self.desk.folder, job.id)
         ended: dict[str, Any] = {"state": state, "finished_ms": self.desk.clock.now_ms()}
         await self.desk.change(job.id, **ended, error=said or None)
 
@@ -274,6 +282,7 @@ async def _write(
         async for piece in made:
             await asyncio.to_thread(file.append, piece.body, piece.footer)
             pieces, rows = pieces + 1, rows + piece.rows
+            del piece  # megabytes that the next one needs
             now_ms = desk.clock.now_ms()
             is_due = now_ms - kept_ms >= worker.checkpoint_ms
             if is_due or file.bytes - kept_bytes >= CHECKPOINT_BYTES:

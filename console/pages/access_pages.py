@@ -33,8 +33,15 @@ class AccessAsked(PeriodAsked):
 
     @property
     def what(self) -> str:
-        """The data, in words."""
+        """The data, in a title."""
         return " ".join(part for part in (self.resource, self.resource_id) if part)
+
+    @property
+    def said(self) -> str:
+        """The data, in a sentence: one record of a resource is not taken for all of it."""
+        if self.resource and self.resource_id:
+            return f"this one record {self.resource_id} of {self.resource}"
+        return self.what
 
 
 @page(routes, "/access", "read_events")
@@ -62,16 +69,17 @@ async def _answer(api: Api, asked: AccessAsked, period: Period) -> dict[str, Any
     # the details of a few events can be read for a mark of an emergency, those of all can't
     is_deep = bool(asked.resource_id or asked.user)
     glass_query = access_list.glass(one if asked.user else found, is_deep=is_deep)
-    rows, glass, own, ledger = await asyncio.gather(
+    rows, glass, own, ledger, elsewhere = await asyncio.gather(
         api.reader.rows(access_list.people(found)),
         maybe(api.reader, glass_query, access_list.BREAK_GLASS_S_MAX),
         api.reader.rows(access_list.people(one)) if asked.user else _nobody(),
         ledger_now(api),
+        _elsewhere(api, asked, period),
     )
     broke = {row["who"]: row for row in glass or ()}
     people = [access_list.render_person(row, broke.get(row["who"])) for row in rows]
     total = rows[0]["people"] if rows else 0
-    said = access_list.Asked(asked.what, period.words, access_list.proof_of(ledger))
+    said = access_list.Asked(asked.said, period.words, access_list.proof_of(ledger))
     person = access_list.render_person(own[0], broke.get(asked.user)) if own else None
     query = _query(asked, period)
     return {
@@ -80,6 +88,7 @@ async def _answer(api: Api, asked: AccessAsked, period: Period) -> dict[str, Any
         ],
         "total": total,
         "person": person,
+        "elsewhere": elsewhere,
         "break_glass_known": glass is not None,
         "break_glass_deep": is_deep,
         "query": query,
@@ -104,6 +113,15 @@ def _query(asked: AccessAsked, period: Period) -> str:
         ("until", period.until),
     )
     return and_(*(term(name, value) for name, value in given if value))
+
+
+async def _elsewhere(api: Api, asked: AccessAsked, period: Period) -> dict[str, Any] | None:
+    """Return what the user did to other records of the resource, where one record is asked for."""
+    if not (asked.resource and asked.resource_id and asked.user):
+        return None
+    found = period.narrow(Entity("resource", asked.resource).narrow(scoped(api.principal)))
+    rows = await api.reader.rows(access_list.elsewhere(found, asked.user, asked.resource_id))
+    return access_list.render_elsewhere(asked.resource, rows[0])
 
 
 async def _nobody() -> list[Any]:

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Query, Response
 from console import alert_queries
 from console.alert_exceptions import DAYS_MAX, expiry, fields_of, propose
 from console.alert_exceptions import Asked as ExceptionAsked
+from console.alert_fold import Folded, folded
 from console.alert_queue import (
     NOBODY,
     ROWS_MAX,
@@ -81,6 +82,7 @@ async def show_alerts(api: Asked, asked: Annotated[QueueSearch, Query()]) -> Pag
     await saw(api, "/alerts", asked.model_dump(exclude_none=True), len(found))
     known = await api.reader.rows(assignees(api.tenant))
     chosen = asked.without_page()
+    is_folded = asked.order == "severity" and asked.grouped and asked.user is None
     return Page(
         "alerts.html",
         "Alerts",
@@ -88,6 +90,7 @@ async def show_alerts(api: Asked, asked: Annotated[QueueSearch, Query()]) -> Pag
         Table(COLUMNS, ([_cell(one[name]) for name in COLUMNS] for one in found)),
         {
             "asked": asked,
+            "rows": folded(found) if is_folded else [Folded(one, ()) for one in found],
             "chosen": chosen,
             "here": link("/alerts", **chosen),
             "older": link("/alerts", **chosen, cursor=more) if more else "",

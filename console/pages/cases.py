@@ -1,5 +1,6 @@
 """The pages of cases: the list, one case with its timeline, adding to it, and taking it along."""
 
+from functools import partial
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import orjson
@@ -7,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from console import case_book, case_work
-from console.case_book import Wanted
+from console.case_book import Case, Wanted
 from console.case_export import export_of, hashes_of
 from console.case_view import CSV_COLUMNS, case_shown, rows_of
 from console.context import Api, Asked, saw
@@ -17,8 +18,9 @@ from console.pages.page import Page, Table, action, page, see
 from console.pages.rendering import link
 from console.problems import Refused
 from console.query.write import and_, term
-from schemas.alert import SEVERITIES
+from schemas.alert import SEVERITIES, Severity
 from schemas.case import CaseAsked, CaseChangeAsked, CaseNoteAsked, MemberAsked, MembersAsked
+from schemas.console_mark import TENANT as CONSOLE_TENANT
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -27,6 +29,7 @@ ROWS: Final = 50
 IDS_MAX: Final = 500  # of each kind at once, as the REST API takes them
 NAME_MAX: Final = 256
 NOTE_MAX: Final = 4_096
+USUAL: Final[Severity] = "medium"  # of a case that nothing is in yet
 COLUMNS: Final = (
     "case_id",
     "status",
@@ -111,7 +114,8 @@ async def add_to_case(api: Asked, form: Fields) -> Page | Response:
         tenant = await case_work.tenant_of_first(api, asked)
         if tenant is None:
             raise Refused("not_found", "nothing of that is stored", field="event_id")
-        case_id = (await case_work.create_case(api, _case(form, tenant))).case_id
+        severity = await case_work.gravest(api, asked)
+        case_id = (await case_work.create_case(api, _case(form, tenant, severity))).case_id
     done = await case_work.add_members(api, case_id, asked)
     told = {"added": done["added"], "known": done["known"], "missing": len(done["missing"])}
     return see(link(f"/cases/{case_id}", **told))
@@ -203,15 +207,22 @@ async def remove_member(api: Asked, case_id: str, form: Fields) -> Response:
 async def _choose(api: Api, asked: MembersAsked) -> Page:
     """Ask for the case: the open ones of the tenant, changed last first, or a new one."""
     tenant = await case_work.tenant_of_first(api, asked)
-    wanted = Wanted(api.tenant if tenant is None else tenant, "open", None, None, ROWS)
-    cases, _more = await api.state.read(lambda db: case_book.list_cases(db, wanted))
+    within = {api.tenant if tenant is None else tenant}
+    if api.tenant is None and tenant is not None:
+        within.add(CONSOLE_TENANT)  # a case of no tenant holds what is of any
+    cases: list[Case] = []
+    for one in within:
+        wanted = Wanted(one, "open", None, None, ROWS)
+        cases += (await api.state.read(partial(case_book.list_cases, wanted=wanted)))[0]
+    cases = sorted(cases, key=lambda case: case.changed_ms, reverse=True)[:ROWS]
     data = {
         "cases": [case.rendered() for case in cases],
         "event_ids": list(asked.event_ids),
         "alert_ids": list(asked.alert_ids),
         "note": asked.note,
     }
-    view = {"severities": list(reversed(SEVERITIES))}
+    severity = await case_work.gravest(api, asked) or USUAL
+    view = {"severities": list(reversed(SEVERITIES)), "severity": severity}
     return Page("case_choose.html", "Add to a case", data, view=view)
 
 
@@ -236,9 +247,9 @@ def _members(form: Form) -> MembersAsked:
     )
 
 
-def _case(form: Form, tenant: str | None) -> CaseAsked:
+def _case(form: Form, tenant: str | None, gravest: Severity | None = None) -> CaseAsked:
     title = form.required("title", length_max=NAME_MAX)
-    severity = form.text("severity", length_max=8) or "medium"
+    severity = form.text("severity", length_max=8) or gravest or USUAL
     return _read(CaseAsked, {"title": title, "severity": severity, "tenant": tenant})
 
 

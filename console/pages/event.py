@@ -15,7 +15,8 @@ from console.pages.page import Page, page
 from console.pages.rendering import link
 from console.pages.search import address_of
 from console.problems import Refused
-from console.rendering import Row, details_text, render_event, render_provenance, render_raw
+from console.provenance import provenance
+from console.rendering import Row, details_text, render_event, render_raw
 
 routes: Final = APIRouter()
 AROUND_EACH: Final = 8  # on both sides: what a screen shows
@@ -40,8 +41,7 @@ async def show_event(api: Asked, event_id: str, asked: Annotated[EventAsked, Que
     ways = event_view.arounds(row, api.principal)
     way = _chosen(ways, asked.around)
     near = [] if way is None else await around.neighbours(api.reader, way.found, row, AROUND_EACH)
-    place = (row["incarnation"], row["topic"], row["partition"], row["offset"])
-    batches = await api.reader.rows(lookups.batch_of(*place))
+    origin = await provenance(api, row)
     alerts: Sequence[Mapping[str, Any]] = []
     if api.principal.may("read_alerts"):
         alerts = await event_alerts.naming(api, row)
@@ -53,7 +53,7 @@ async def show_event(api: Asked, event_id: str, asked: Annotated[EventAsked, Que
         "event": render_event(row),
         "raw": raw,
         "raw_base64": raw_base64,
-        "provenance": render_provenance(row, batches[0] if batches else None),
+        "provenance": origin,
         "others": [render_event(other) for other in others[:OTHERS_SHOWN]],
         "alerts": alerts,
         "around": way and {"by": way.key, "events": [render_event(one) for one in near]},
@@ -100,7 +100,7 @@ def _shown(
         "address": address,
         "place": f"{row['partition']}:{row['offset']}",
         "words": event_view.in_words(row["action"]),
-        "lines": diff.changes_of(row["changed"], row["before"], row["after"]),
+        "lines": diff.changes_of(row["changed"], row["before"], row["after"], row["action"]),
         "tree": event_view.tree(details_text(row), whole=whole),
         "whole_link": link(base, around=asked.around, all=1),
         "is_whole": whole,

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from console import exports
 from console.context import Api, Asked, needs, saw
 from console.export.fields import COLUMNS
-from console.export.jobs import Job
+from console.export.jobs import Job, may_change
 from console.export.showing import show
 from console.pages.form import Fields, Form
 from console.pages.page import Page, Table, action, page, see
@@ -99,7 +99,8 @@ async def show_one(api: Asked, export_id: Id) -> Page:
         manifest = orjson.loads(await exports.read_manifest(desk, job))
     await saw(api, "/exports/{export_id}", {"id": export_id}, 1)
     data = {"export": shown_of(job), "manifest": manifest}
-    return Page("export.html", "Export", data, view={"bytes_about": job.bytes_about})
+    view = {"bytes_about": job.bytes_about, "may_change": may_change(api.principal, job)}
+    return Page("export.html", "Export", data, view=view)
 
 
 @action(routes, "/exports/{export_id}/cancel", "export")

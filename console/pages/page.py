@@ -16,10 +16,10 @@ from console.access import Permission
 from console.context import NOBODY, api_of, each_once, needs
 from console.pages.rendering import render
 from console.problems import Refused
+from schemas.spreadsheet import defused
 
 Shape = Literal["html", "json", "csv"]
 FORMS: Final[tuple[tuple[str, Shape], ...]] = ((".json", "json"), (".csv", "csv"), ("", "html"))
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,15 +129,15 @@ def to_csv(table: Table) -> str:
     """Return the table as CSV that no spreadsheet takes for formulas."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow(table.columns)
-    writer.writerows([defused(value) for value in row] for row in table.rows)
+    writer.writerow([_cell(name) for name in table.columns])
+    writer.writerows([_cell(value) for value in row] for row in table.rows)
     return text.getvalue()
 
 
-def defused(value: object) -> object:
+def _cell(value: object) -> object:
     """Return a value that a spreadsheet shows instead of running it; numbers stay numbers."""
-    if isinstance(value, str) and value.startswith(_FORMULA):
-        return f"'{value}"
+    if isinstance(value, str):
+        return defused(value)
     return "" if value is None else value
 
 

@@ -40,7 +40,7 @@ COLUMNS: Final = (
 )
 SAID: Final = {
     "saved": "Saved; it holds at once.",
-    "disabled": "The account is disabled: its sessions have ended, its tokens open nothing.",
+    "disabled": "The account is disabled: its sessions have ended, its tokens are revoked.",
     "enabled": "The account is enabled.",
     "token": "The token is revoked.",
     "session": "The session is ended.",
@@ -73,7 +73,7 @@ async def list_people(api: Asked, asked: Annotated[Said, Query()]) -> Page:
 
 
 @action(routes, "/people", "manage_people")
-async def add_person(request: Request, api: Asked, form: Fields) -> Page:
+async def add_person(request: Request, api: Asked, form: Fields) -> Page | Response:
     """Make an account; the page that follows shows its first login link, this once."""
     wanted = Wanted(
         name=form.required("name", length_max=128),
@@ -134,8 +134,8 @@ async def enable_person(api: Asked, form: Fields, name: str) -> Response:
 
 
 @action(routes, "/people/{name}/reset", "manage_people")
-async def reset_person(request: Request, api: Asked, form: Fields, name: str) -> Page:
-    """Take password and sessions; the page that follows shows a login link, this once."""
+async def reset_person(request: Request, api: Asked, form: Fields, name: str) -> Page | Response:
+    """Take password, sessions and tokens; the page that follows shows a login link, this once."""
     del form
     account, once = await reset_password(api, name)
     return _link_page(request, api, account, once)
@@ -157,7 +157,9 @@ async def end_session(api: Asked, form: Fields, key: str) -> Response:
     return see("/people?done=session")
 
 
-def _link_page(request: Request, api: Api, account: Account, once: str) -> Page:
+def _link_page(request: Request, api: Api, account: Account, once: str | None) -> Page | Response:
+    if once is None:  # a token asked
+        return _done(account.name, "saved")
     data = {"account": render_account(account)}
     expires = moment(api.clock.now_ms() + LINK_MS)
     view = {"address": address_of(request, api, once), "expires": expires}

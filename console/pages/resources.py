@@ -26,11 +26,12 @@ _COLUMNS: Final = (
 
 
 class ResourceAsked(PeriodAsked):
-    """Which resource, of which time; `at` asks for its value at that moment."""
+    """Which resource, of which time; `at` asks for its value then, `marked` for what stands out."""
 
     resource: Annotated[str, Field(max_length=1024)] = ""
     resource_id: Annotated[str, Field(max_length=1024)] = ""
     at: Annotated[str, Field(max_length=40)] = ""
+    marked: bool = False
 
 
 @page(routes, "/resources", "read_events")
@@ -44,14 +45,16 @@ async def show_resource(api: Asked, asked: Annotated[ResourceAsked, Query()]) ->
     own = entity.narrow(scoped(api.principal))
     data, history, value = await asyncio.gather(
         portrait(api, entity, period),
-        _history(api, own, period),
+        _history(api, own, period, is_marked=asked.marked),
         _value(api, own, asked.at, now_us),
     )
     data |= {"history": history, "value": value, "at": asked.at or None}
     await saw(api, "/resources", asked.model_dump(exclude_defaults=True), data["events"])
     title = " ".join(part for part in ("Resource", asked.resource, asked.resource_id) if part)
     extra = {"resource": asked.resource, "resource_id": asked.resource_id}
-    view = {**shapes(data), "choices": CHOICES, "extra": extra}
+    since = {"since": asked.since, "until": asked.until}
+    view = {**shapes(data), "choices": CHOICES, "extra": extra, "given": {**extra, **since}}
+    view["runs"] = resources.runs(history["changes"])
     return Page("resource.html", title, data, _table(history["changes"]), view)
 
 
@@ -65,11 +68,15 @@ async def _list(api: Api, asked: ResourceAsked, period: Period) -> Page:
     return Page("resources.html", "Resources", data, table, {"choices": CHOICES})
 
 
-async def _history(api: Api, own: Conditions, period: Period) -> dict[str, Any]:
+async def _history(api: Api, own: Conditions, period: Period, *, is_marked: bool) -> dict[str, Any]:
     found = resources.changing(period.narrow(own))
+    if is_marked:
+        found = resources.marked(found)
     rows = await brief_rows(api.reader, found, resources.HISTORY_MAX + 1)
     changes = [brief(row) for row in rows[: resources.HISTORY_MAX]]
-    return {"changes": changes, "is_cut": len(rows) > resources.HISTORY_MAX}
+    changes = [change | {"marked": resources.is_marked(change)} for change in changes]
+    is_cut = len(rows) > resources.HISTORY_MAX
+    return {"only_marked": is_marked, "changes": changes, "is_cut": is_cut}
 
 
 async def _value(api: Api, own: Conditions, at: str, now_us: int) -> dict[str, Any] | None:

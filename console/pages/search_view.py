@@ -42,7 +42,12 @@ PERIODS: Final = (
 CHART_WIDTH: Final = 1_200
 CHART_HEIGHT: Final = 96
 BAR_GAP: Final = 1
-TICKS: Final = 5
+TICKS: Final = 6
+EDGE: Final = 5  # hundredths; a label nearer to an end would be cut off in its middle
+TICK_STEPS_S: Final = (
+    *(1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800),
+    *(3_600, 7_200, 10_800, 21_600, 43_200, 86_400),
+)
 # The order of the parts of a bar, from its foot; what went wrong lies on top and in colour.
 PART_KINDS: Final[Mapping[str, str]] = {
     "success": "good",
@@ -213,11 +218,20 @@ class BarShown:
 
 
 @dataclass(frozen=True, slots=True)
+class Tick:
+    """A moment under the chart, at its place: in hundredths of the width."""
+
+    x: float
+    text: str
+    anchor: str
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     """The events over time, drawn."""
 
     bars: Sequence[BarShown]
-    ticks: Sequence[str]
+    ticks: Sequence[Tick]
     first_ms: int
     end_ms: int
     width: str
@@ -269,14 +283,19 @@ def _stacked(parts: Mapping[str, int], most: int) -> list[Part]:
     return drawn
 
 
-def _ticks(first_s: int, end_s: int) -> list[str]:
-    step = (end_s - first_s) / (TICKS - 1)
-    moments = [rfc3339(int(first_s + step * number) * 1_000_000) for number in range(TICKS)]
-    if end_s - first_s <= 2 * _DAY_S:
-        with_seconds = end_s - first_s <= TICKS * _MINUTE_S
-        cut = 19 if with_seconds else 16
-        return [text[5:cut].replace("T", " ") for text in moments]
-    return [text[:10] for text in moments]
+def _ticks(first_s: int, end_s: int) -> list[Tick]:
+    """Return round moments of the span where they lie: a date stands at its midnight."""
+    length = end_s - first_s
+    step = next((width for width in TICK_STEPS_S if length / width <= TICKS), TICK_STEPS_S[-1])
+    while length / step > TICKS:
+        step *= 2
+    start, end = (0, 10) if step >= _DAY_S else (5, 16 if step >= _MINUTE_S else 19)
+    ticks = []
+    for moment in range(-(-first_s // step) * step, end_s + 1, step):
+        x = round((moment - first_s) / length * 100, 2)
+        text = _text(moment)[start:end].replace("T", " ")
+        ticks.append(Tick(x, text, "start" if x < EDGE else "end" if x > 100 - EDGE else "middle"))
+    return ticks
 
 
 def width_text(seconds: int) -> str:

@@ -1,6 +1,7 @@
 """Live tail: what is stored from now on, as server-sent events, at a rate that eyes can follow."""
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from console.question import Question, question
 from console.reading import BY_KEY, Reader
 from console.rendering import EVENT_SELECT, Row
 from console.search import COORDINATES, to_wide
-from schemas.errors import Unavailable
+from schemas.errors import AuditError, Unavailable
 from schemas.tables import EVENTS
 
 routes: Final = APIRouter()
@@ -39,6 +40,7 @@ LENGTH_S: Final = 3_300.0  # under the gate's hour; the page then says so
 AWAY_MAX: Final = 30  # polls in a row that find the store away
 QUIET_POLLS: Final = 15  # then a comment keeps the connection from being taken for dead
 SAW_S: Final = 5.0  # to tell of the end, when the reader has gone
+log: Final = logging.getLogger("audit.api")
 HEADERS: Final = {"cache-control": "no-store", "x-accel-buffering": "no"}
 
 
@@ -100,7 +102,15 @@ async def _answer(
     finally:
         ended = {**asked.model_dump(exclude_none=True), "state": "ended"}
         with anyio.move_on_after(SAW_S, shield=True):
-            await saw(api, PATH, ended, state.rows)
+            await _tell_end(api, ended, state.rows)
+
+
+async def _tell_end(api: Api, ended: Mapping[str, Any], rows: int) -> None:
+    """Tell of the end; a log line where that can't be, for nothing more is shown anyway."""
+    try:
+        await saw(api, PATH, ended, rows)
+    except AuditError as error:
+        log.warning("the end of a live tail after %d rows can't be recorded: %s", rows, error)
 
 
 async def follow(api: Api, state: Tail, columns: Sequence[str]) -> AsyncIterator[bytes]:
@@ -118,12 +128,14 @@ async def follow(api: Api, state: Tail, columns: Sequence[str]) -> AsyncIterator
             if away >= AWAY_MAX or isinstance(error, Refused):
                 return
             continue
+        if not api.ports.can_tell():  # what can't be recorded is not shown
+            yield event_of("away", {"said": "what is read can't be recorded"})
+            return
         if rows:
             state.rows += len(rows)
             quiet = 0
-            html = render(
-                "search_tail.html", {"rows": shown_rows(rows, columns), "columns": columns}
-            )
+            shown = {"rows": shown_rows(rows, columns), "columns": columns}
+            html = render("search_tail.html", shown | {"boxes": api.principal.may("work_cases")})
             yield event_of("rows", {"html": html, "rows": len(rows), "dropped": dropped})
         else:
             quiet += 1

@@ -13,6 +13,7 @@ from console.entities import Entity
 from console.moment import parse_moment, rfc3339
 from console.pages.entities import canonical
 from console.pages.page import Page, Table, page
+from console.pages.rendering import link
 from console.query.conditions import Conditions
 from console.query.scope import scoped
 from console.query.write import and_, between, term
@@ -20,6 +21,7 @@ from console.timeline import MINUTES_DEFAULT, MINUTES_MAX
 
 routes: Final = APIRouter()
 _MINUTE_US: Final = 60_000_000
+_NAMES: Final = {"user": "User", "session": "Session", "resource": "Resource", "ip": "Address"}
 SPANS: Final = (5, 15, 60, 240, 1440)
 
 
@@ -105,6 +107,8 @@ async def show_timeline(api: Asked, asked: Annotated[TimelineAsked, Query()]) ->
     await saw(api, "/timeline", asked.model_dump(exclude_defaults=True), len(entries))
     view = {
         "moves": _moves(asked, at_us),
+        "chips": _chips(asked, at_us),
+        "offers": _offers(asked, at_us, timeline.things(entries, at_us)),
         "spans": SPANS,
         "is_given": bool(asked.at),
     }
@@ -121,6 +125,33 @@ async def _alerts(
         return []
     rows = await api.reader.rows(timeline.alerts(api.tenant, asked.columns(), since_us, until_us))
     return [timeline.render_alert(row) for row in rows]
+
+
+def _given(asked: TimelineAsked, at_us: int) -> dict[str, Any]:
+    given = asked.model_dump(exclude={"notable"}) | {"at": rfc3339(at_us)}
+    return given | ({"notable": "true"} if asked.notable else {})
+
+
+def _chips(asked: TimelineAsked, at_us: int) -> list[tuple[str, str]]:
+    """Return what it is narrowed to, and the address without each."""
+    given = _given(asked, at_us)
+    return [
+        (f"{_NAMES[name]} {given[name]}", link("/timeline", **{**given, name: ""}))
+        for name in timeline.NARROWERS
+        if given[name]
+    ]
+
+
+def _offers(
+    asked: TimelineAsked, at_us: int, things: list[tuple[str, str]]
+) -> list[tuple[str, str]]:
+    """Return what it could be narrowed to, and the address of each."""
+    given = _given(asked, at_us)
+    return [
+        (f"{_NAMES[name]} {value}", link("/timeline", **{**given, name: value}))
+        for name, value in things
+        if not given[name]
+    ]
 
 
 def _moves(asked: TimelineAsked, at_us: int) -> dict[str, dict[str, Any]]:

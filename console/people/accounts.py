@@ -9,6 +9,7 @@ from typing import Any, Final
 from console.access import ROLES, Role
 from console.auth import SERVICE
 from console.problems import Refused
+from schemas.console_mark import TENANT as CONSOLE_TENANT
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+\-]{0,127}")
 _TENANT: Final = re.compile(r"\S{1,64}")  # as in schemas/event.py

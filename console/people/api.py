@@ -69,7 +69,10 @@ async def list_people(api: Asked) -> Response:
     "/people", response_model=AccountMade, status_code=201, dependencies=[needs("manage_people")]
 )
 async def add_person(request: Request, api: Asked, asked: AccountAsked) -> Response:
-    """Make an account; its owner logs in by the link, which works once, and sets a password."""
+    """Make an account; its owner logs in by the link, which works once, and sets a password.
+
+    To a token no link is given, and it gives no role that it has not.
+    """
     wanted = Wanted(asked.name, asked.display, frozenset(asked.roles), asked.tenant)
     account, once = await create_account(api, wanted)
     return _made(request, api, account, once)
@@ -112,7 +115,10 @@ async def change_person(api: Asked, name: str, asked: AccountChange) -> Response
     dependencies=[needs("manage_people")],
 )
 async def reset_person(request: Request, api: Asked, name: str) -> Response:
-    """Take an account's password and sessions; a link, which works once, sets another."""
+    """Take an account's password, sessions and tokens; a link, once, sets another password.
+
+    To a token no link is given.
+    """
     account, once = await reset_password(api, name)
     return _made(request, api, account, once)
 
@@ -177,8 +183,8 @@ def _link(request: Request, api: Api, name: str, once: str) -> dict[str, Any]:
     return {"name": name, "link": address_of(request, api, once), "expires": expires}
 
 
-def _made(request: Request, api: Api, account: Account, once: str) -> Response:
-    login = _link(request, api, account.name, once)
+def _made(request: Request, api: Api, account: Account, once: str | None) -> Response:
+    login = None if once is None else _link(request, api, account.name, once)
     answer = json_answer({"account": render_account(account), "login": login})
     answer.status_code = 201
     return answer

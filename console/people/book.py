@@ -3,6 +3,7 @@
 Nothing is remembered between requests, so that what an administrator changes holds at once.
 """
 
+import asyncio
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -14,7 +15,7 @@ from console.people.accounts import Account
 from console.people.limit import LoginLimit
 from console.people.passwords import Passwords
 from console.people.provider import Provider
-from console.people.secret import derived
+from console.people.secret import SECRET_CHARS, derived
 from console.people.sessions import Lifetimes, Session
 from console.people.tokens import Token
 from console.state import State
@@ -35,6 +36,8 @@ class People:
     metrics: ConsoleMetrics = field(default_factory=ConsoleMetrics)
     limit: LoginLimit = field(default_factory=LoginLimit)
     passwords: Passwords = field(default_factory=Passwords)
+    # of two who come at once with one link only one is told of as logged in
+    redeeming: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def by_token(self, token: str, client: str) -> Principal | None:
         """As `Authenticator` promises."""
@@ -53,6 +56,8 @@ class People:
 
     async def by_session(self, cookie: str, client: str) -> Principal | None:
         """As `Authenticator` promises."""
+        if len(cookie) != SECRET_CHARS:
+            return None
         now_ms = self.clock.now_ms()
         found = await self.state.read(
             lambda db: sessions.find_session(db, cookie, now_ms, self.lives)

@@ -9,9 +9,10 @@ from console.access import Principal, Role
 from console.context import Api
 from console.people import accounts, links, sessions
 from console.people.accounts import Account
+from console.people.credentials import require_tokens_ended, revoke_all_tokens
 from console.people.links import LINK_MS, Link
 from console.people.passwords import require_good
-from console.people.telling import ACCOUNTS, change, people_of
+from console.people.telling import ACCOUNTS, change, people_of, rehearse
 from console.problems import Refused
 
 
@@ -25,9 +26,13 @@ class Wanted:
     tenant: str | None
 
 
-async def create_account(api: Api, wanted: Wanted) -> tuple[Account, str]:
-    """Make an account; return it with the secret of its first login link."""
+async def create_account(api: Api, wanted: Wanted) -> tuple[Account, str | None]:
+    """Make an account; return it with the secret of its first login link.
+
+    A token gets no link, for a session would outlast it and be wider than its scope.
+    """
     now_ms = api.clock.now_ms()
+    _require_own(api.principal, wanted.roles)
     made = Account(
         name=accounts.require_name(wanted.name),
         display=wanted.display[: accounts.DISPLAY_MAX] or wanted.name,
@@ -38,9 +43,9 @@ async def create_account(api: Api, wanted: Wanted) -> tuple[Account, str]:
         must_change=True,
     )
 
-    def make(db: sqlite3.Connection) -> str:
+    def make(db: sqlite3.Connection) -> str | None:
         accounts.add(db, made)
-        return _link(db, made.name, api)
+        return _link(db, made.name, api) if _gets_links(api.principal) else None
 
     details = {"roles": sorted(made.roles), "tenant_of_account": made.tenant}
     once = await change(api, "audit.account.created", make, **_about(made, details))
@@ -56,6 +61,8 @@ async def edit_account(api: Api, name: str, alter: Callable[[Account], Account])
     if after == before:
         return before
     _require_may(api.principal, before, after)
+    _require_own(api.principal, after.roles - before.roles)
+    is_end = after.disabled and not before.disabled
 
     def put(db: sqlite3.Connection) -> None:
         if accounts.get(db, name, api.tenant) != before:
@@ -65,14 +72,24 @@ async def edit_account(api: Api, name: str, alter: Callable[[Account], Account])
             sessions.end_all(db, before.name)
             links.drop_links(db, before.name)
 
-    is_end = after.disabled and not before.disabled
+    def put_last(db: sqlite3.Connection) -> None:
+        if is_end:
+            require_tokens_ended(db, before, api.clock.now_ms())
+        put(db)
+
+    if is_end:
+        await rehearse(api, put)  # what is refused costs no token
+        await revoke_all_tokens(api, before)
     action = "audit.account.disabled" if is_end else "audit.account.updated"
-    await change(api, action, put, **_about(before, accounts.changed(before, after)))
+    await change(api, action, put_last, **_about(before, accounts.changed(before, after)))
     return after
 
 
-async def reset_password(api: Api, name: str) -> tuple[Account, str]:
-    """Take password and sessions from an account; return it with the secret of a login link."""
+async def reset_password(api: Api, name: str) -> tuple[Account, str | None]:
+    """Take password, sessions and tokens from an account; return it with a login link's secret.
+
+    Tokens too: whoever had the password may have made some. A token that resets gets no link.
+    """
     before = await api.state.read(lambda db: accounts.get(db, name, api.tenant))
     _require_local(before)
     if before.disabled:
@@ -84,14 +101,18 @@ async def reset_password(api: Api, name: str) -> tuple[Account, str]:
             cure="run `audit login-link` where the service runs",
         )
 
-    def reset(db: sqlite3.Connection) -> str:
+    await revoke_all_tokens(api, before)
+    is_linked = _gets_links(api.principal)
+
+    def reset(db: sqlite3.Connection) -> str | None:
         found = accounts.get(db, name, api.tenant)
+        require_tokens_ended(db, found, api.clock.now_ms())
         accounts.put(db, replace(found, password=None, must_change=True))
         sessions.end_all(db, found.name)
         links.drop_links(db, found.name)
-        return _link(db, found.name, api)
+        return _link(db, found.name, api) if is_linked else None
 
-    details = {"password": "reset", "login_link": "made"}
+    details = {"password": "reset", "login_link": "made" if is_linked else "none"}
     once = await change(api, "audit.account.updated", reset, **_about(before, details))
     return before, once
 
@@ -124,17 +145,18 @@ async def make_link(api: Api, name: str = accounts.OWNER) -> str:
 async def set_password(api: Api, current: str, wanted: str) -> None:
     """Set one's own password; other sessions of one's own end."""
     people, name = people_of(api), api.principal.name
+    tried = name.casefold()  # as a login counts it
     if api.principal.kind != "session":
         raise Refused("forbidden", "a password is set by its owner, logged in")
     before = await api.state.read(lambda db: accounts.get(db, name))
     _require_local(before)
     if before.password is not None and not before.must_change:
-        wait = people.limit.wait_s(name, api.principal.client, api.clock.monotonic())
+        wait = people.limit.wait_s(tried, api.principal.client, api.clock.monotonic())
         if wait > 0:
             raise Refused("too_many", "that was tried too often", cure=f"wait {wait:.0f} s")
         if not await people.passwords.verify(before.password, current):
             raise Refused("bad_parameter", "that is not your password", field="current")
-        people.limit.succeeded(name, api.principal.client, api.clock.monotonic())
+        people.limit.succeeded(tried, api.principal.client, api.clock.monotonic())
     require_good(wanted, name)
     kept = await people.passwords.hash(wanted)
 
@@ -145,6 +167,22 @@ async def set_password(api: Api, current: str, wanted: str) -> None:
         links.drop_links(db, name)
 
     await change(api, "audit.account.updated", put, **_about(before, {"password": "set"}))
+
+
+def _gets_links(by: Principal) -> bool:
+    """Say whether a login link may be shown: not to a token, which it would outlive."""
+    return by.kind != "token"
+
+
+def _require_own(by: Principal, given: frozenset[Role]) -> None:
+    """Raise `Refused` where a token gives a role that it, or its owner by now, has not."""
+    if by.kind == "token" and not given <= by.roles:
+        raise Refused(
+            "forbidden",
+            "a token gives no role that it has not",
+            field="roles",
+            cure="do it logged in, or with the service's token",
+        )
 
 
 def _link(db: sqlite3.Connection, name: str, api: Api) -> str:

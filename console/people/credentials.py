@@ -9,6 +9,7 @@ from console.access import PERMISSIONS, Permission, Principal, Role
 from console.auth import SERVICE
 from console.context import Api
 from console.people import accounts, sessions, tokens
+from console.people.accounts import Account
 from console.people.rendering import moment
 from console.people.sessions import Session
 from console.people.telling import SESSIONS, TOKENS, change, people_of
@@ -68,16 +69,22 @@ async def revoke_token(api: Api, key: str) -> Token:
     """End a token of one's own, or any, if one manages people. Idempotent."""
     token = await api.state.read(lambda db: tokens.get_token(db, key))
     await _require_mine(api, token.owner, "key", "there is no such token")
-    if token.revoked_ms is not None:
-        return token
-    now_ms = api.clock.now_ms()
-    details = {"token_id": key, "token_name": token.name, "target_user": token.owner}
-
-    def revoke(db: sqlite3.Connection) -> None:
-        tokens.revoke_token(db, key, now_ms)
-
-    await change(api, "audit.token.revoked", revoke, **_about(token, details))
+    if token.revoked_ms is None:
+        await _revoke(api, token)
     return token
+
+
+async def revoke_all_tokens(api: Api, account: Account) -> None:
+    """End all tokens of an account, each with its event, before the account itself is changed."""
+    now_ms = api.clock.now_ms()
+    for token in await api.state.read(lambda db: tokens.good_tokens(db, account.name, now_ms)):
+        await _revoke(api, token)
+
+
+def require_tokens_ended(db: sqlite3.Connection, account: Account, now_ms: int) -> None:
+    """Raise `Refused` if a token was made after the others were revoked: it has no event."""
+    if tokens.good_tokens(db, account.name, now_ms):
+        raise Refused("changed_meanwhile", "the account has just made a token", cure="do it again")
 
 
 async def revoke_session(api: Api, key: str) -> None:
@@ -110,6 +117,16 @@ async def sessions_seen_by(api: Api, *, is_own: bool = False) -> list[Session]:
     found = await api.state.read(lambda db: sessions.list_sessions(db, now_ms, people.lives))
     names = _own_names(api) if is_own else await _visible_names(api)
     return [session for session in found if names is None or session.account in names]
+
+
+async def _revoke(api: Api, token: Token) -> None:
+    now_ms = api.clock.now_ms()
+    details = {"token_id": token.key, "token_name": token.name, "target_user": token.owner}
+
+    def revoke(db: sqlite3.Connection) -> None:
+        tokens.revoke_token(db, token.key, now_ms)
+
+    await change(api, "audit.token.revoked", revoke, **_about(token, details))
 
 
 def _own_names(api: Api) -> frozenset[str]:

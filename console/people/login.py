@@ -1,17 +1,19 @@
 """Logins: by password, by one-time link, or from the provider; each ends in a new session."""
 
 import sqlite3
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from console.access import ROLES, Principal
+from console.alert_changes import SOURCE
 from console.context import Api
 from console.people import accounts, links, sessions
 from console.people.accounts import OWNER, UNKNOWN, Account
 from console.people.book import People, principal_of_session
 from console.people.secret import digest
 from console.people.sessions import Arrival, Session
-from console.people.telling import ACCOUNTS, people_of, tell
+from console.people.telling import ACCOUNTS, change, people_of, tell
 from console.problems import Refused
 
 SUCCESS: Final = "authentication.login.success"
@@ -27,6 +29,19 @@ class Knock:
     client: str
     agent: str
     cookie: str = ""
+
+
+class _Late(Exception):
+    """What let somebody in was true a moment ago, and is no longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How somebody comes in; `take` says, within the change, whether they still may."""
+
+    how: How
+    take: Callable[[sqlite3.Connection], bool]
+    late: str
 
 
 class WrongLogin(Exception):
@@ -65,33 +80,28 @@ async def redeem(api: Api, once: str, knock: Knock) -> str:
     if wait > 0:  # not for fear of guesses: each leaves an event
         people.metrics.login("too_often")
         raise Refused("too_many", "too many logins failed", cure=f"try again in {int(wait) + 1} s")
-    arrival = _arrival(api, "link", knock)
+    async with people.redeeming:
+        return await _redeem(api, once, knock)
 
-    def use(db: sqlite3.Connection) -> tuple[Account, str, str, bool] | None:
-        link = links.use_link(db, once, arrival.now_ms)
-        if link is None:
-            return None
-        account = accounts.find(db, link.account)
-        is_new = account is None and link.account == OWNER
-        if is_new:
-            account = _owner(people, link.created_by, arrival.now_ms)
-            accounts.add(db, account)
-        if account is None or account.disabled:
-            return None
-        return account, *_open(db, people, account, arrival, knock), is_new
 
-    used = await api.state.write(use)
-    if used is None:
+async def _redeem(api: Api, once: str, knock: Knock) -> str:
+    people, now_ms = people_of(api), api.clock.now_ms()
+    link = await api.state.read(lambda db: links.find_link(db, once, now_ms))
+    account = None
+    if link is not None:
+        account = await api.state.read(lambda db: accounts.find(db, link.account))
+        if account is None and link.account == OWNER:
+            account = await _make_owner(api, link.created_by, knock)
+
+    def take(db: sqlite3.Connection) -> bool:
+        now = accounts.find(db, account.name) if account else None
+        is_open = now is not None and not now.disabled
+        return is_open and links.use_link(db, once, now_ms) is not None
+
+    if account is None:
         await _tell_failed(api, None, knock, "link_spent")
         raise WrongLogin
-    account, cookie, key, is_new = used
-    if is_new:
-        details = {"target_user": account.name, "roles": sorted(account.roles)}
-        by = replace(api, principal=_principal(account, "", knock))
-        await tell(
-            by, "audit.account.created", resource=ACCOUNTS, resource_id=OWNER, details=details
-        )
-    await _tell_success(api, account, key, "link", knock)
+    cookie = await _begin(api, account, _Way("link", take, "link_spent"), knock)
     people.limit.place_succeeded(knock.client, api.clock.monotonic())
     return cookie
 
@@ -101,20 +111,33 @@ async def enter(api: Api, account: Account, how: How, knock: Knock) -> str:
 
     A session that the browser brought along ends: nobody can have planted it to share it.
     """
-    people, arrival = people_of(api), _arrival(api, how, knock)
 
-    def work(db: sqlite3.Connection) -> tuple[str, str] | None:
+    def is_same(db: sqlite3.Connection) -> bool:
         now = accounts.find(db, account.name)
-        if now is None or now.disabled or now.password != account.password:
-            return None  # while the password was verified an administrator was faster
+        # while the password was verified an administrator may have been faster
+        return now is not None and not now.disabled and now.password == account.password
+
+    return await _begin(api, account, _Way(how, is_same, "disabled"), knock)
+
+
+async def _begin(api: Api, account: Account, way: _Way, knock: Knock) -> str:
+    """Begin a session, its event first: what can't be recorded uses nothing up."""
+    people = people_of(api)
+    arrival = Arrival(knock.client, knock.agent, way.how, api.clock.now_ms())
+
+    def work(db: sqlite3.Connection) -> str:
+        if not way.take(db):
+            raise _Late
         return _open(db, people, account, arrival, knock)
 
-    opened = await api.state.write(work)
-    if opened is None:
-        await _tell_failed(api, account, knock, "disabled")
-        raise WrongLogin
-    cookie, key = opened
-    await _tell_success(api, account, key, how, knock)
+    by = replace(api, principal=_principal(account, arrival.key, knock))
+    try:
+        cookie = await change(by, SUCCESS, work, details={"method": way.how})
+    except _Late:
+        by_link = way.how == "link"
+        await _tell_failed(api, None if by_link else account, knock, way.late)
+        raise WrongLogin from None
+    people.metrics.login("success")
     return cookie
 
 
@@ -136,35 +159,30 @@ async def _tell_failed(api: Api, account: Account | None, knock: Knock, reason: 
     await tell_failed(api, account.name if account else UNKNOWN, knock, reason)
 
 
-# where this raises the session stays unused: its cookie was given to nobody
-async def _tell_success(api: Api, account: Account, key: str, how: How, knock: Knock) -> None:
-    by = replace(api, principal=_principal(account, key, knock))
-    await tell(by, SUCCESS, details={"method": how})
-    people_of(api).metrics.login("success")
-
-
 def _principal(account: Account, key: str, knock: Knock) -> Principal:
     session = Session(key, account.name, "", 0, 0, knock.client, knock.agent)
     return principal_of_session(session, account)
 
 
-def _arrival(api: Api, how: How, knock: Knock) -> Arrival:
-    return Arrival(knock.client, knock.agent, how, api.clock.now_ms())
-
-
 def _open(
     db: sqlite3.Connection, people: People, account: Account, arrival: Arrival, knock: Knock
-) -> tuple[str, str]:
+) -> str:
     sessions.sweep(db, arrival.now_ms, people.lives)
     if knock.cookie:
         db.execute("DELETE FROM sessions WHERE hash = ?", (digest(knock.cookie),))
     return sessions.open_session(db, account.name, arrival)
 
 
-def _owner(people: People, created_by: str, now_ms: int) -> Account:
-    """Return the account of whoever can read the token of the file."""
-    tenant = people.service.tenant
-    return Account(OWNER, "Owner", frozenset(ROLES), tenant, now_ms, created_by)
+async def _make_owner(api: Api, created_by: str, knock: Knock) -> Account:
+    """Make the account of whoever can read the token of the file."""
+    tenant = people_of(api).service.tenant
+    made = Account(OWNER, "Owner", frozenset(ROLES), tenant, api.clock.now_ms(), created_by)
+    # by the service: nobody who is here gives themselves a role
+    by = replace(api, principal=Principal(SOURCE, frozenset(), tenant, client=knock.client))
+    details = {"target_user": made.name, "all_roles": True, "first_start": True}
+    about: dict[str, Any] = {"resource": ACCOUNTS, "resource_id": OWNER, "details": details}
+    await change(by, "audit.account.created", lambda db: accounts.add(db, made), **about)
+    return made
 
 
 async def _rehash(api: Api, people: People, account: Account, password: str) -> Account:

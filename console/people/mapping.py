@@ -24,13 +24,17 @@ class NotMapped(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Worth:
-    """Which claims tell name, groups and tenant, and what each group gives."""
+    """Which claims tell name, groups and tenant, and what each group gives.
+
+    `trusts_email`: an address counts as verified where nothing is said of that.
+    """
 
     roles: Mapping[str, frozenset[Role]]
     tenants: Mapping[str, str] = field(default_factory=dict)
     name_claim: str = "preferred_username"
     groups_claim: str = "groups"
     tenant_claim: str = ""
+    trusts_email: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +54,7 @@ def guest_of(claims: Mapping[str, Any], worth: Worth) -> Guest:
     roles = frozenset[Role]().union(*(worth.roles.get(group, frozenset()) for group in groups))
     if not roles:
         raise NotMapped("none of your groups has a role here", groups)
-    name = _name(claims, worth.name_claim)
+    name = _name(claims, worth)
     if not NAME.fullmatch(name):
         raise NotMapped(f"the provider's {worth.name_claim} is no name that an account can have")
     display = claims.get("name")
@@ -107,10 +111,15 @@ def _pairs(text: str, variable: str) -> Iterator[tuple[str, str]]:
         yield group.strip(), value.strip()
 
 
-def _name(claims: Mapping[str, Any], claim: str) -> str:
-    """Return the name that an account gets. An address of mail counts only if it was verified."""
-    email = claims.get("email") if claims.get("email_verified", True) is True else None
-    given = claims.get(claim) if claim != "email" else email
+def _name(claims: Mapping[str, Any], worth: Worth) -> str:
+    """Return the name that an account gets. An address of mail counts only if it was verified.
+
+    Where the provider doesn't say so anybody could have typed it there, unless it is told that
+    addresses are verified before they are given.
+    """
+    is_verified = claims.get("email_verified", worth.trusts_email) is True
+    email = claims.get("email") if is_verified else None
+    given = claims.get(worth.name_claim) if worth.name_claim != "email" else email
     for found in (given, email, claims["sub"]):
         if isinstance(found, str) and found:
             return found

@@ -1,7 +1,7 @@
 """Sessions in the console's state: who is logged in where, since when, and until when."""
 
 import sqlite3
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from console.people.accounts import Account, account_of
@@ -30,12 +30,13 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A login as it is made: from where, with what, how, and when."""
+    """A login as it is made: from where, with what, how, when, and what its session is called."""
 
     client: str
     agent: str
     how: str
     now_ms: int
+    key: str = field(default_factory=lambda: new_key("ses"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +47,14 @@ class Lifetimes:
     absolute_ms: int = DAY_MS
 
 
-def open_session(db: sqlite3.Connection, account: str, arrival: Arrival) -> tuple[str, str]:
-    """Keep a new session; return its cookie, which is kept nowhere, and its key."""
-    cookie, key = new_secret(), new_key("ses")
+def open_session(db: sqlite3.Connection, account: str, arrival: Arrival) -> str:
+    """Keep a new session; return its cookie, which is kept nowhere."""
+    cookie = new_secret()
     db.execute(
         "INSERT INTO sessions VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
         (
             digest(cookie),
-            key,
+            arrival.key,
             account,
             arrival.how,
             arrival.now_ms,
@@ -68,7 +69,7 @@ def open_session(db: sqlite3.Connection, account: str, arrival: Arrival) -> tupl
         (account, SESSIONS_MAX),
     )
     db.execute("UPDATE accounts SET last_login_ms = ? WHERE name = ?", (arrival.now_ms, account))
-    return cookie, key
+    return cookie
 
 
 def find_session(

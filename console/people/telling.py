@@ -4,6 +4,7 @@ So no change is without its event, and an event that says success is hardly ever
 change can't be made after all, another event says so. Secrets are handed out last.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, Unpack
@@ -35,6 +36,17 @@ async def tell(api: Api, action: str, **told: Unpack[recording.Told]) -> None:
     await api.ports.record(recording.event(api, action, **told))
 
 
+async def rehearse(api: Api, work: Callable[[sqlite3.Connection], object]) -> None:
+    """Make a change and take it back. Raises what `work` raises."""
+
+    def take_back(db: sqlite3.Connection) -> None:
+        work(db)
+        raise _Rehearsed
+
+    with contextlib.suppress(_Rehearsed):
+        await api.state.write(take_back)
+
+
 async def change(
     api: Api,
     action: str,
@@ -42,15 +54,8 @@ async def change(
     **told: Unpack[recording.Told],
 ) -> T:
     """Make a change in one transaction, and its event before it. Raises what `work` raises."""
-
-    def rehearse(db: sqlite3.Connection) -> None:
-        work(db)
-        raise _Rehearsed
-
-    try:
-        await api.state.write(rehearse)
-    except _Rehearsed:
-        await tell(api, action, **told)
+    await rehearse(api, work)
+    await tell(api, action, **told)
     try:
         return await api.state.write(work)
     except Refused as refused:

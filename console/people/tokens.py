@@ -139,6 +139,15 @@ def list_tokens(db: sqlite3.Connection, owner: str | None = None) -> list[Token]
     return [token_of(row) for row in rows]
 
 
+def good_tokens(db: sqlite3.Connection, owner: str, now_ms: int) -> list[Token]:
+    """Return all of an owner's tokens that open something; there are at most `TOKENS_MAX`."""
+    rows = db.execute(
+        "SELECT * FROM tokens WHERE owner = ? AND revoked_ms IS NULL AND expires_ms > ?",
+        (owner, now_ms),
+    )
+    return [token_of(row) for row in rows]
+
+
 def revoke_token(db: sqlite3.Connection, key: str, now_ms: int) -> None:
     """Let a token open nothing any more. Idempotent."""
     db.execute(

@@ -156,7 +156,7 @@ def _rights(scope: Scope) -> Part:
             row["result_name"],
             row["target"],
             change(row),
-            row["approved"] or "nobody named",
+            row["approved"],
             row["why"],
         )
 

@@ -10,9 +10,8 @@ from pydantic import Field
 from console.asking import ledger_now, maybe, maybe_brief
 from console.context import Api
 from console.entities import Entity
-from console.health import software
 from console.moment import rfc3339
-from console.period import Period, PeriodAsked
+from console.period import DEFAULT, Period, PeriodAsked
 from console.problems import Refused
 from console.query.conditions import Conditions, Query
 from console.query.scope import IS_READ, scoped
@@ -21,11 +20,12 @@ from console.reading import QUERY_S_MAX
 from console.rendering import Row
 from console.reports import access_control, access_control_log, data_subject, protected_records
 from console.reports.part import Listing, Part, Scope, select
+from console.software import software
 from schemas.ledger import Ledger
 from schemas.report import Report, ReportKind, ReportProof, ReportSection
 from schemas.tables import BATCHES
 
-PERIOD_DEFAULT: Final = "90d"  # a quarter, which auditors sample
+PERIOD_DEFAULT: Final = DEFAULT
 RULE_SETS_MAX: Final = 20
 Parts = Callable[[Scope], Sequence[Part]]
 

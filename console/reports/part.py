@@ -164,7 +164,7 @@ def what(row: Row) -> str:
 
 def change(row: Row) -> str:
     """Return what an event changed, in one line."""
-    lines = changes_of(row["changed"], row["before"], row["after"])
+    lines = changes_of(row["changed"], row["before"], row["after"], row["action"])
     said = "; ".join(
         f"{line['path'] + ': ' if line['path'] else ''}"
         f"{'not set' if line['before'] is None else line['before']} → "

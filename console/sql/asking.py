@@ -2,6 +2,7 @@
 
 from typing import Annotated, Any, Final
 
+import anyio
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -11,10 +12,13 @@ from console.problems import Refused
 from console.sql.desk import ROWS_MAX, Answer, SqlDesk
 from console.sql.guard import STATEMENT_MAX
 from console.sql.views import Bound
+from console.told import fingerprint
+from schemas.errors import AuditError
 from schemas.sql import SqlFound
 
 DAYS: Final = "30d"
 ROWS_DEFAULT: Final = 200
+TOLD_S: Final = 5.0  # to tell of the end of a statement whose reader has gone
 Moment = Annotated[str, Field(max_length=40, description="RFC 3339, a date, or so long ago: 7d.")]
 
 routes: Final = APIRouter()
@@ -41,17 +45,37 @@ async def query(api: Asked, asked: SqlAsked) -> Response:
 
 
 async def answer(api: Api, asked: SqlAsked, path: str) -> Answer:
-    """Run it and tell of it, also of one that is refused. Raises `Refused`."""
-    question: dict[str, Any] = asked.model_dump(exclude_defaults=True)
+    """Run a statement, told of before it runs, and once more how it ended. Raises `Refused`.
+
+    So none runs without an event, whether it fails, is left, or ends with the service.
+    """
+    question = {**asked.model_dump(exclude_defaults=True), **fingerprint(asked.sql)}
+    desk = desk_of(api)
+    bound = _bound(asked, api.clock.now_ms() * 1000)
     try:
-        found = await desk_of(api).run(
-            asked.sql, api.principal, _bound(asked, api.clock.now_ms() * 1000), asked.limit
-        )
-    except Refused as error:
-        await saw(api, path, {**question, "refused": error.detail}, 0)
+        statement = await desk.read(asked.sql)
+    except AuditError as error:  # it didn't run
+        await saw(api, path, {**question, "state": "refused", "refused": _cause(error)}, 0)
         raise
-    await saw(api, path, question, len(found.rows))
+    question["sql"] = statement.text
+    await saw(api, path, {**question, "state": "started"}, 0)
+    ended: dict[str, Any] = {"state": "left"}
+    rows = 0
+    try:
+        found = await desk.run(statement, api.principal, bound, asked.limit)
+        ended, rows = {"state": "done"}, len(found.rows)
+    except AuditError as error:
+        ended = {"state": "failed", "refused": _cause(error)}
+        raise
+    finally:
+        with anyio.move_on_after(TOLD_S, shield=True):
+            await saw(api, path, {**question, **ended}, rows)
     return found
+
+
+def _cause(error: AuditError) -> str:
+    """Return why it was refused, or which part is away."""
+    return error.detail if isinstance(error, Refused) else type(error).__name__
 
 
 def desk_of(api: Api) -> SqlDesk:

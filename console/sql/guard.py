@@ -9,7 +9,15 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from console.problems import Refused
-from console.sql.allowed import NODES, TABLE_FUNCTIONS, is_by_name, is_function, is_in
+from console.sql.allowed import (
+    NEEDLE_MAX,
+    NODES,
+    TABLE_FUNCTIONS,
+    is_by_name,
+    is_function,
+    is_in,
+    needle_of,
+)
 from console.sql.tree import Branch, parse
 
 STATEMENT_MAX: Final = 16_000  # characters
@@ -117,6 +125,12 @@ def _judge_function(node: Branch) -> None:
         raise refused(
             "what stands after IN is a name", "write IN (SELECT …), a list, or has(array, value)"
         )
+    place = needle_of(name)
+    if place is not None and not _is_short(arguments[place : place + 1]):
+        raise refused(
+            f"what {_shown(name)} looks for is no text of at most {NEEDLE_MAX:,} characters",
+            "write it into the statement, in quotes: position(user, 'joe')",
+        )
     if is_by_name(name) and not _names_function(arguments):
         raise refused(
             "arrayReduce needs the name of a known function", "write arrayReduce('sum', x)"
@@ -126,6 +140,11 @@ def _judge_function(node: Branch) -> None:
 def _arguments(node: Branch) -> Iterator[Branch]:
     if node.children and node.children[0].kind == "ExpressionList":
         yield from node.children[0].children
+
+
+def _is_short(arguments: Sequence[Branch]) -> bool:
+    """Say whether the one argument is written out, and short."""
+    return all(one.kind == "Literal" and len(one.name) <= NEEDLE_MAX for one in arguments)
 
 
 def _names_function(arguments: Sequence[Branch]) -> bool:

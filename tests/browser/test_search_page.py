@@ -98,6 +98,17 @@ def test_a_row_opens_in_place_and_closes_again(page: Page) -> None:
     expect(opened).to_have_count(0)
 
 
+def test_rows_are_checked_by_keyboard_and_go_into_a_case(page: Page) -> None:
+    look(page, f"user:{JANE} action:data.record.viewed event:scene-*")
+    expect(page.get_by_role("button", name="Add to a case")).to_be_disabled()
+    rows(page).first.locator("td.num").first.click()
+    for key in ("j", "x", "j", "x"):
+        page.keyboard.press(key)
+    expect(page.locator("[data-checked]")).to_have_text("2")
+    page.keyboard.press("c")
+    expect(page.get_by_role("main")).to_contain_text("2 things to add")
+
+
 def test_a_value_narrows_down_and_alt_leaves_it_out(page: Page) -> None:
     page.goto("/search?q=event:scene-*")
     page.locator("#facets a", has_text=TOM).first.click()

@@ -50,6 +50,9 @@ def test_a_read_is_in_the_log_with_who_and_what_and_how_many(stack: Stack) -> No
 
     assert (event["user"], event["action"]) == ("service-token", "audit.events.searched")
     assert event["category"] == "data_access"
+    assert event["tenant"] == "audit-console"  # of no tenant whose auditor could see it
+    assert "read" in event["flags"]
+    assert len(event["details"].pop("audit_console_mark")) == 64
     assert event["details"] == {
         "path": "/v1/events",
         "query": {"user": "jane", "limit": 50},
@@ -58,6 +61,18 @@ def test_a_read_is_in_the_log_with_who_and_what_and_how_many(stack: Stack) -> No
         "operator_claimed": "root",
     }
     assert "audit.events.searched" not in ask(stack, "/v1/events").text
+
+
+def test_an_event_that_only_poses_as_a_read_is_found_by_all_searches(stack: Stack) -> None:
+    posing = {**EVENT, "user": "mallory", "action": "audit.events.viewed"}
+    stack.audit("publish", "-", stdin=lines([posing]))
+
+    def shown() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = ask(stack, "/search.json", q="user:mallory").json()["events"]
+        return found
+
+    wait("the event to be stored", lambda: bool(shown()), 30, tell=stack.tail)
+    assert "forged_read" in shown()[0]["flags"]
 
 
 def test_reads_go_on_without_kafka_and_are_in_the_log_when_it_is_back(stack: Stack) -> None:

@@ -17,11 +17,13 @@ from console.export.desk import Desk, ExportLimits
 from console.export.making import Threads
 from console.export.worker import Worker
 from console.ports import Ports, Read
+from console.problems import Refused
 from console.reading import Reader
 from console.service import is_too_broad
 from console.state import State
 from runtime.clickhouse import Store
 from schemas.canary import CANARY
+from schemas.console_mark import READ
 from schemas.tables import BATCHES
 from tests.integration.api.stored import (
     INCARNATION,
@@ -38,7 +40,10 @@ from tests.integration.api.stored import (
 OTHER = "an-older-incarnation00"
 END = 5_000
 TENANT = "acme"
-FORMULAS = ("=1+1", "+1", "-1", "@x", "\tx", "\rx", "=cmd|' /C calc'!A0")
+FORMULAS = (
+    *("=1+1", "+1", "-1", "@x", "\tx", "\rx", "=cmd|' /C calc'!A0"),
+    *("\n=1+1", " =1", "  @x", "\u00a0=1", "\uff1d1"),
+)
 
 
 def hostile() -> list[bytes]:
@@ -151,7 +156,13 @@ def fill(store: Store) -> None:
         {**first[0], "offset": 4000 + n, "event_id": f"c{n}", "flags": [CANARY]} for n in range(3)
     ]
     reads = [
-        {**first[0], "offset": 4100 + n, "event_id": f"r{n}", "action": "audit.events.searched"}
+        {
+            **first[0],
+            "offset": 4100 + n,
+            "event_id": f"r{n}",
+            "action": "audit.events.searched",
+            "flags": [READ],
+        }
         for n in range(4)
     ]
     stored = [*first, *again, *canaries, *reads]
@@ -206,6 +217,7 @@ class Office:
     piece_bytes: int = 40_000
     seen: list[Read] = field(default_factory=list)
     told: list[Mapping[str, Any]] = field(default_factory=list)
+    is_full: bool = False  # no event can be kept
 
     def __post_init__(self) -> None:
         self.threads = Threads()
@@ -224,6 +236,8 @@ class Office:
             self.seen.append(read)
 
         async def record(event: Mapping[str, Any]) -> None:
+            if self.is_full:
+                raise Refused("unrecorded", "too many audit events wait for Kafka")
             self.told.append(event)
 
         reader = Reader(self.store, is_too_broad=is_too_broad)

@@ -117,7 +117,6 @@ class Office:
             ledger,
             replay,
             saw=self.see,
-            publish=self.tell,
             change=change_writer(self.store),
             record=self.tell,
             rules=lambda: RULES,

@@ -41,9 +41,43 @@ async def test_the_queue_has_open_before_acknowledged_the_worst_first_then_who_w
     taken = office.alert(tenant="order", severity="critical", recorded=at.format(0))
     async with office.client(tenant="order") as client:
         await client.post("/alerts/changes", data=form(alert_id=taken, do="acknowledge"))
-        assert await queue(client) == [worst, early, late, taken]
-        assert await queue(client, order="newest") == [worst, late, early, taken]
+        assert await queue(client) == [worst, early, late]
+        assert await queue(client, status="active") == [worst, early, late, taken]
+        assert await queue(client, status="active", order="newest") == [worst, late, early, taken]
         assert await queue(client, severity="high", status="any") == [early, late]
+
+
+async def test_a_past_critical_alert_does_not_stand_above_a_live_one(office: Office) -> None:
+    past = office.alert(tenant="past", severity="critical", historical=True, user="old")
+    live = office.alert(tenant="past", severity="low", user="new")
+    async with office.client(tenant="past") as client:
+        assert await queue(client) == [live]
+        assert await queue(client, status="past") == [past]
+        assert set(await queue(client, status="any")) == {live, past}
+        page = (await client.get("/alerts")).text
+        assert "Past 1" in text_of(page)
+        assert "nobody was told of them" in text_of((await client.get("/alerts?status=past")).text)
+        await client.post("/alerts/changes", data=form(alert_id=past, do="acknowledge"))
+        assert await queue(client, status="past") == []
+        assert await queue(client, status="acknowledged") == [past]
+
+
+async def test_what_one_user_did_within_the_hour_is_one_row_with_a_link_to_the_rest(
+    office: Office,
+) -> None:
+    worst = office.alert(tenant="story", severity="high", user="sara@x.y", title="Mass export")
+    other = office.alert(tenant="story", severity="low", user="sara@x.y", title="Odd login")
+    async with office.client(tenant="story") as client:
+        html = (await client.get("/alerts")).text
+        assert f'value="{worst}"' in html
+        assert f'value="{other}"' not in html
+        said = text_of(html)
+        assert "+1 more of sara@x.y Odd login" in said
+        assert "/alerts?user=sara%40x.y" in html
+        whole = (await client.get("/alerts?user=sara%40x.y")).text
+        assert f'value="{worst}"' in whole
+        assert f'value="{other}"' in whole
+        assert await queue(client) == [worst, other]
 
 
 async def test_pages_of_the_queue_join_without_a_gap_or_a_repeat(office: Office) -> None:
@@ -75,11 +109,13 @@ async def test_counts_by_status_and_severity_are_links_that_show_as_many(office:
         await client.post("/alerts/changes", data=form(alert_id=done, do="resolve"))
         counts = (await client.get("/alerts.json")).json()["counts"]
         assert counts["status"] == {
-            "active": 3,
             "open": 3,
             "acknowledged": 0,
+            "past": 0,
             "resolved": 1,
             "false_positive": 0,
+            "closed": 1,
+            "active": 3,
             "any": 4,
         }
         assert counts["severity"]["high"] == 2
@@ -229,6 +265,8 @@ async def test_an_alert_shows_its_events_in_order_its_runbook_and_who_was_told(
     assert '"2025-10-12T09:58:00Z"' in around or "2025-10-12T09:58:00Z" in around
     said = text_of(html)
     assert "250 events behind it" in said
+    assert "unassigned" in said
+    assert "nobody's" not in said
     assert "Search for all 250" in said
     assert said.index("a.first") < said.index("b.second")
     assert "b.second" in csv
@@ -261,6 +299,23 @@ async def test_related_alerts_are_those_of_the_same_user_address_session_or_rule
     }
     assert data["members"]["total"] == 2
     assert repeat in [one["alert_id"] for one in data["members"]["alerts"]]
+
+
+async def test_an_alert_of_a_group_says_that_the_others_have_events_of_their_own(
+    office: Office,
+) -> None:
+    ids = [office.event(user="many") for _ in range(2)]
+    first = office.alert(event_ids=(ids[0],), event_count=1, group="inc-audit.events-0-536")
+    office.alert(lead=first, event_ids=(ids[1],), event_count=1)
+    async with office.client() as client:
+        data = (await client.get(f"/alerts/{first}.json")).json()
+        html = (await client.get(f"/alerts/{first}")).text
+    said = text_of(html)
+    assert "1 event behind this alert alone" in said
+    assert "1 more of its group has events of its own" in said
+    assert "inc-audit.events-0-536" not in said
+    asked = parse_qs(urlsplit(data["members"]["search"]).query)["q"][0]
+    assert all(one in asked for one in ids)
 
 
 async def test_who_may_not_read_events_sees_an_alert_without_them(office: Office) -> None:

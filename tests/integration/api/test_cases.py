@@ -215,6 +215,22 @@ async def test_who_reaches_all_tenants_makes_the_case_for_that_of_what_is_added(
     assert (case["tenant"], case["events"]) == ("third", 1)
 
 
+async def test_an_operators_case_of_no_tenant_holds_things_of_any_and_no_tenant_sees_it(
+    office: Office,
+) -> None:
+    ids = [office.event(tenant="default"), office.event(tenant="fifth")]
+    async with office.client("root", "analyst", tenant=None, kind="token") as client:
+        case_id = await make(client)
+        added = await client.post(f"/v1/cases/{case_id}/members", json={"event_ids": ids})
+        assert (added.json()["added"], added.json()["missing"]) == (2, [])
+        assert len((await shown(client, case_id))["timeline"]) == 2
+    assert {one["tenant"] for one in office.told} == {"audit-console"}
+    for tenant in ("default", "fifth"):
+        async with office.client("eve", tenant=tenant, kind="token") as eve:
+            assert (await eve.get(f"/v1/cases/{case_id}")).status_code == 404
+            assert (await eve.get("/v1/cases")).json()["cases"] == []
+
+
 async def test_wrong_roles_read_or_change_nothing(office: Office) -> None:
     async with office.client(kind="token") as client:
         case_id = await make(client)
@@ -265,6 +281,37 @@ async def test_an_alert_of_the_queue_becomes_a_case_in_two_forms(office: Office)
         assert "Doors" in alert_page
         nothing = await client.post("/cases/add", data=form(title="x"))
         assert nothing.status_code == 400
+
+
+async def test_a_case_made_from_a_critical_alert_is_critical_not_medium(office: Office) -> None:
+    critical, low = office.alert(severity="critical"), office.alert(severity="low")
+    async with office.client() as client:
+        asked = form(alert_id=[low, critical])
+        page = (await client.post("/cases/add", data=asked)).text
+        assert '<option value="critical" selected>' in page
+        made = await client.post("/cases/add", data=asked | {"title": "Worst"})
+        case_id = made.headers["location"].split("/")[2].split("?")[0]
+        case = (await client.get(f"/cases/{case_id}.json")).json()["case"]
+        assert case["severity"] == "critical"
+        chosen = await client.post("/cases/add", data=asked | {"title": "X", "severity": "low"})
+        case_id = chosen.headers["location"].split("/")[2].split("?")[0]
+        case = (await client.get(f"/cases/{case_id}.json")).json()["case"]
+        assert case["severity"] == "low"
+
+
+async def test_events_checked_in_a_search_go_into_a_case_together(office: Office) -> None:
+    ids = [office.event(user="picked") for _ in range(2)]
+    async with office.client() as client:
+        page = (await client.get("/search?q=user:picked")).text
+        assert 'id="pick"' in page
+        for one in ids:
+            assert f'name="event_id" value="{one}" form="pick"' in page
+        made = await client.post("/cases/add", data=form(event_id=ids, title="Picked"))
+        assert made.headers["location"].endswith("?added=2&known=0&missing=0")
+        event_page = (await client.get(f"/events/{ids[0]}")).text
+        assert f'name="event_id" value="{ids[0]}"' in event_page
+    async with office.client("v", "viewer") as client:
+        assert 'name="event_id"' not in (await client.get("/search?q=user:picked")).text
 
 
 async def test_a_member_is_taken_out_and_a_closed_case_takes_none(office: Office) -> None:

@@ -18,7 +18,7 @@ from console.api import Api, build_api
 from console.auth import ServiceToken
 from console.export.desk import Desk, ExportLimits
 from console.export.making import Threads
-from console.gate import LONG_ENDS
+from console.gate import is_long
 from console.metrics import ConsoleMetrics
 from console.people.book import People
 from console.people.sessions import Lifetimes
@@ -120,7 +120,7 @@ async def test_each_route_that_shows_something_tells_of_it_exactly_once(
         headers={"authorization": f"Bearer {TOKEN}"},
     ) as client:
         for path in reads(app):
-            if path.endswith(LONG_ENDS):
+            if is_long("GET", path):
                 continue  # it does not end; see the tests of its own
             seen.clear()
             asked = PARAMETERS.get(own_path(path).removeprefix("/v1"), {})
@@ -135,8 +135,8 @@ async def test_each_route_that_shows_something_tells_of_it_exactly_once(
 def judge(path: str, answer: httpx.Response, seen: list[Read]) -> str | None:
     """Say what is wrong; None if nothing is."""
     paths = [read.path for read in seen]
-    if answer.status_code == 404 and (not seen or path.endswith(".csv")):
-        return None  # there is nothing by that name, or it is no table: nothing was shown
+    if answer.status_code == 404 and paths:
+        return None  # there is nothing by that name, or it is no table: nothing was shown, but told
     if answer.status_code != 200:
         return f"{path}: {answer.status_code} {answer.text[:200]}: give it parameters here"
     if len(paths) != 1:

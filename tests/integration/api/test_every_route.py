@@ -12,6 +12,7 @@ from fastapi.routing import APIRoute
 
 from console.access import GRANTS, ROLES, Permission
 from console.context import Needs
+from console.gate import is_long
 from console.pages.form import read_form
 from tests.integration.api.people import House, house
 
@@ -99,6 +100,19 @@ def test_every_posted_form_carries_the_secret_of_its_session(routes: list[Route]
     assert without - OPEN == set()
 
 
+def test_only_answers_that_go_on_take_long_places(routes: list[Route]) -> None:
+    long = {(r.method, r.path) for r in routes if is_long(r.method, _address(r.path))}
+    assert long == {
+        ("GET", "/search/tail"),
+        ("POST", "/v1/exports/stream"),
+        ("GET", "/v1/exports/{export_id}/stream"),
+        ("GET", "/exports/{export_id}/stream"),
+    }
+    for path in ("/login/tail", "/users/x/tail", "/v1/events/x/stream", "/resources/stream"):
+        assert not is_long("GET", path)
+        assert not is_long("POST", path)
+
+
 async def test_a_stranger_gets_nothing(home: House, routes: list[Route]) -> None:
     person, program = home.browser(), home.browser(accept="application/json")
     for route in [*routes, Route(*DESCRIPTION, frozenset(), has_form=False)]:
@@ -139,7 +153,7 @@ async def test_a_wrong_role_gets_nothing(home: House, routes: list[Route]) -> No
                 assert answer.status_code == 403, (route, role, answer.text[:200])
     assert checked > 50
     assert home.reads == []
-    assert home.events == []
+    assert {event["action"] for event in home.events} == {"audit.access.denied"}
 
 
 async def test_a_form_without_the_secret_and_one_of_another_site_do_nothing(

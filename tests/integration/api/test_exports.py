@@ -17,14 +17,16 @@ import pytest
 from console.access import Principal
 from console.export import plan
 from console.export.desk import ExportLimits
+from console.export.fields import FIELDS
 from console.exports import desk_of
 from console.rendering import EVENT_SELECT, render_event
 from console.state import State
 from consumers.migrate import migrate
 from runtime.clickhouse import Store
 from schemas.errors import StoreUnavailable
+from schemas.spreadsheet import defused
 from schemas.tables import EVENTS
-from tests.integration.api.exporting import FORMULAS, TENANT, Office, fill
+from tests.integration.api.exporting import END, FORMULAS, TENANT, Office, fill
 from tests.integration.api.stored import event, put
 
 
@@ -271,6 +273,13 @@ async def test_one_tenant_gets_its_own_rows_and_its_own_ledger(office: Office) -
     assert manifest["tenant"] == TENANT
     assert manifest["complete"] is True
     assert manifest["ledger_rows"] == len(found)
+    for part in manifest["partitions"]:  # nothing of where the partitions of all tenants end
+        own = [one["offset"] for one in stored_rows(office.store, PART.format(**part))]
+        assert part["next_offset"] == max(own) + 1 < END
+        assert part["ledger_rows"] == part["rows"] == len(own)
+
+
+PART = f"tenant = '{TENANT}' AND incarnation = '{{incarnation}}' AND ({EXPORTED})"
 
 
 async def test_strangers_wrong_tenants_and_wrong_roles_get_nothing(office: Office) -> None:
@@ -301,6 +310,67 @@ async def test_strangers_wrong_tenants_and_wrong_roles_get_nothing(office: Offic
     async with office.client(principal=auditor) as client:
         assert len((await client.get("/v1/exports")).json()["exports"]) == 1
         assert (await client.get(paths[1])).status_code == 200
+
+
+async def test_auditors_see_the_exports_of_others_and_leave_them_alone(office: Office) -> None:
+    ann = Principal("ann", frozenset({"analyst"}), kind="token")
+    aud = Principal("aud", frozenset({"auditor"}), kind="token")
+    async with (
+        office.client(principal=ann) as owner,
+        office.client(principal=aud) as auditor,
+        office.client() as service,
+    ):
+        done = (await owner.post("/v1/exports", json={})).json()["id"]
+        await office.work()
+        waiting = (await owner.post("/v1/exports", json={})).json()["id"]
+        for path in (f"{done}/delete", f"{waiting}/cancel"):
+            assert (await auditor.post(f"/v1/exports/{path}")).status_code == 403
+        assert "Remove the file" not in (await auditor.get(f"/exports/{done}")).text
+        assert "Remove the file" in (await owner.get(f"/exports/{done}")).text
+        states = [
+            (await auditor.get(f"/v1/exports/{one}")).json()["state"] for one in (done, waiting)
+        ]
+        assert states == ["done", "queued"]
+        assert (await service.post(f"/v1/exports/{waiting}/cancel")).status_code == 200
+        assert (await owner.post(f"/v1/exports/{done}/delete")).status_code == 200
+    ends = [one for one in office.told if one["action"].endswith(("cancelled", "deleted"))]
+    assert [one["user"] for one in ends] == ["service-token", "ann"]
+
+
+async def test_exports_stay_as_they_are_where_no_event_can_be_kept(office: Office) -> None:
+    shown, _, _ = await export(office)
+    async with office.client() as client:
+        waiting = (await client.post("/v1/exports", json={})).json()
+        office.is_full = True
+        for one, end in ((shown, "delete"), (waiting, "cancel")):
+            assert (await client.post(f"/v1/exports/{one['id']}/{end}")).status_code == 503
+        office.is_full = False
+        assert (await client.get(f"/v1/exports/{shown['id']}")).json()["state"] == "done"
+        assert (await client.get(f"/v1/exports/{shown['id']}/stream")).status_code == 200
+        assert (await client.get(f"/v1/exports/{waiting['id']}")).json()["state"] == "queued"
+
+
+async def test_the_store_takes_for_a_formula_what_pages_take_for_one(filled: Store) -> None:
+    texts = [*FORMULAS, "", "a=1", " a", "'=1", "a@b.com", "grün", "x\n=1"]
+    cells = store_cells(filled, texts)
+    assert cells == [defused(text) for text in texts]
+
+
+def store_cells(store: Store, texts: list[str]) -> list[str]:
+    """The texts as the SQL of exports writes them into a CSV."""
+    words = [
+        "SELECT",
+        FIELDS["user"].cell,
+        "AS cell FROM",
+        "(SELECT arrayJoin({t:Array(String)}) AS user)",
+    ]
+    sql = " ".join(words)
+    cells = [row["cell"] for row in store.query(sql, {"t": texts})]
+    return [
+        row[0] if row else ""
+        for cell in cells
+        for row in csv.reader(io.StringIO(cell + "\r\n", newline=""))
+    ]
 
 
 async def test_reads_are_exported_only_by_who_may_see_them_and_asks(office: Office) -> None:

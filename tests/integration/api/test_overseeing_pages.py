@@ -229,7 +229,7 @@ async def test_who_read_is_told_by_person_and_is_a_read_itself(
         details = {"rows": 7, "kind": "search", "query": {"q": "<script>"}}
         said = {"timestamp": "2025-10-12T00:00:00Z", "user": user, "details": details}
         raw = orjson.dumps(said | {"action": "audit.events.searched"})
-        return line(raw, offset, tenant="acme" if user == "amy" else "default")
+        return line(raw, offset, tenant="acme" if user == "amy" else "default", flags=["read"])
 
     put(store, [read("ann", 9_101), read("ann", 9_102), read("amy", 9_103)], "who-read")
 

@@ -47,6 +47,31 @@ async def test_nobody_but_the_service_token_makes_links(home: House) -> None:
     assert answer.status_code == 403
 
 
+async def test_a_token_makes_accounts_but_gets_no_link_and_gives_no_role_it_has_not(
+    home: House,
+) -> None:
+    boss = await home.person("boss", "administrator", "viewer")
+    form = {"name": "t", "days": "1", "scope": "manage_people"}
+    made = await home.post(boss, "/me/tokens", form)
+    token = home.program("ast_" + made.text.split("ast_")[1][:43])
+    every = ["viewer", "analyst", "auditor", "administrator"]
+    refused = await token.post("/v1/people", json={"name": "backdoor", "roles": every})
+    assert (refused.status_code, "no role that it has not" in refused.text) == (403, True)
+    fair = await token.post("/v1/people", json={"name": "new", "roles": ["viewer"]})
+    assert (fair.status_code, fair.json()["login"]) == (201, None)
+    shown = await token.post("/v1/people/new/reset")
+    assert (shown.status_code, shown.json()["login"]) == (201, None)
+    wider = await token.patch("/v1/people/new", json={"roles": ["viewer", "auditor"]})
+    assert wider.status_code == 403
+    await home.program().patch("/v1/people/boss", json={"roles": ["administrator"]})
+    late = await token.post("/v1/people", json={"name": "newer", "roles": ["viewer"]})
+    assert late.status_code == 403  # its owner has that role no longer
+    linked = home.told("audit.account.updated")
+    assert [e["details"].get("login_link") for e in linked if e["resource_id"] == "new"] == ["none"]
+    invited = await home.post(boss, "/people", {"name": "guest", "roles": ["analyst"]})
+    assert "/login/" in invited.text
+
+
 async def test_the_cookie_is_for_this_host_and_no_script(home: House) -> None:
     made = await home.program().post("/v1/people/login-links", json={})
     entered = await home.browser().post(made.json()["link"])
@@ -177,6 +202,50 @@ async def test_a_reset_ends_sessions_and_password(home: House) -> None:
     assert (await again.get("/me")).headers["location"] == "/me/password"
 
 
+@pytest.mark.parametrize("ending", ["reset", "disable"])
+async def test_a_reset_and_a_disabling_revoke_the_tokens_each_with_its_event(
+    home: House, ending: str
+) -> None:
+    owner, jane = await home.owner(), await home.person("jane", "viewer")
+    secrets = []
+    for name in ("a", "b"):
+        made = await home.post(jane, "/me/tokens", {"name": name, "days": "30"})
+        secrets.append("ast_" + made.text.split("ast_")[1][:43])
+    made = await home.post(owner, f"/people/jane/{ending}")
+    assert made.status_code in (200, 303)
+    revoked = home.told("audit.token.revoked")
+    assert sorted(e["details"]["token_name"] for e in revoked) == ["a", "b"]
+    assert {e["user"] for e in revoked} == {"owner"}
+    if ending == "disable":
+        await home.post(owner, "/people/jane/enable")
+    else:
+        browser = home.browser()
+        await browser.post(made.text.split('data-copy="')[1].split('"')[0])
+        await home.post(browser, "/me/password", {"wanted": PASSWORD * 2, "again": PASSWORD * 2})
+        assert (await browser.get("/me")).status_code == 200
+    for secret in secrets:
+        assert await home.people.by_token(secret, "") is None
+
+
+async def test_what_may_not_be_disabled_keeps_its_tokens(home: House) -> None:
+    boss = await home.person("boss", "administrator")
+    made = await home.post(boss, "/me/tokens", {"name": "t", "days": "30"})
+    secret = "ast_" + made.text.split("ast_")[1][:43]
+    refused = await home.program().patch("/v1/people/boss", json={"disabled": True})
+    assert refused.status_code == 409
+    assert await home.people.by_token(secret, "") is not None
+    assert home.told("audit.token.revoked") == []
+
+
+async def test_guesses_of_the_current_password_count_with_those_at_the_login(home: House) -> None:
+    jane = await home.person("Jane", "viewer")
+    wrong = {"current": "x" * 12, "wanted": PASSWORD, "again": PASSWORD}
+    for _ in range(5):
+        assert (await home.post(jane, "/me/password", wrong)).status_code == 400
+    right = {"name": "jane", "password": PASSWORD}
+    assert (await home.browser().post("/login", data=right)).status_code == 429
+
+
 async def test_the_last_administrator_stays(home: House) -> None:
     program = home.program()
     await home.person("boss", "administrator")
@@ -214,6 +283,13 @@ async def test_an_administrator_of_a_tenant_stays_within_it(home: House) -> None
     wider = {"display": "Mate", "roles": ["viewer"], "tenant": ""}
     assert (await home.post(boss, "/people/mate", wider)).status_code == 303
     assert (await home.program().get("/v1/people/mate")).json()["tenant"] == "acme"
+
+
+async def test_nobody_is_given_the_tenant_in_which_operators_reads_are(home: House) -> None:
+    own = {"name": "spy", "roles": ["auditor"], "tenant": "audit-console"}
+    assert (await home.program().post("/v1/people", json=own)).status_code == 400
+    token = {"name": "t", "days": 30, "tenant": "audit-console"}
+    assert (await home.program().post("/v1/tokens", json=token)).status_code == 400
 
 
 async def test_an_auditor_sees_people_and_changes_nothing(home: House) -> None:

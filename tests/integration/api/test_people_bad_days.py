@@ -13,6 +13,7 @@ import pytest
 from console.front import Front
 from console.gate import LONG_EACH_MAX, Gate, GateTerms
 from console.people.book import People
+from console.problems import Refused
 from console.shield import Receive, Scope, Send
 from schemas.errors import StoreUnavailable
 from tests.integration.api.people import PASSWORD, House, cookie_of, house
@@ -72,6 +73,43 @@ async def test_what_can_not_be_recorded_is_not_done(home: House) -> None:
     assert not (await home.program().get("/v1/people/jane")).json()["disabled"]
     assert (await home.program().get("/v1/tokens")).json()["tokens"] == []
     assert (await jane.get("/me")).status_code == 200
+
+
+async def test_a_link_is_not_used_up_by_a_login_that_can_not_be_recorded(home: House) -> None:
+    link = (await home.program().post("/v1/people/login-links", json={})).json()["link"]
+    told = list(home.events)
+    app: Any = home.gate.app
+    while not hasattr(app, "state"):
+        app = app._app
+    api = app.state.api
+
+    async def full(_event: Mapping[str, Any]) -> None:
+        raise Refused("unrecorded", "100000 audit events wait for Kafka")
+
+    app.state.api = replace(api, ports=replace(api.ports, record=full))
+    browser = home.browser()
+    assert (await browser.post(link)).status_code == 503
+    assert cookie_of(browser) == ""
+    app.state.api = api
+    assert (await home.program().get("/v1/people")).json()["accounts"] == []
+    assert home.events == told
+    assert (await browser.post(link)).status_code == 303
+    made, entered = home.events[len(told) :]
+    assert (made["action"], entered["action"]) == (
+        "audit.account.created",
+        "authentication.login.success",
+    )
+    (session,) = (await home.program().get("/v1/sessions")).json()["sessions"]
+    assert session["key"] == entered["session_id"]
+
+
+async def test_of_many_who_use_a_link_at_once_one_is_told_as_logged_in(home: House) -> None:
+    link = (await home.program().post("/v1/people/login-links", json={})).json()["link"]
+    browsers = [home.browser() for _ in range(8)]
+    await asyncio.gather(*(browser.post(link) for browser in browsers))
+    assert len(home.told("authentication.login.success")) == 1
+    assert len(home.told("audit.account.created")) == 1
+    assert len(home.told("authentication.login.failed")) == 7
 
 
 async def test_a_proxy_of_ours_says_who_its_client_is(tmp_path: Path) -> None:

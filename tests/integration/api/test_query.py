@@ -32,7 +32,10 @@ def _reads(store: Store) -> None:
     canary = said | {"action": "a.b", "user": "canary", "tenant": "audit-canary"}
     put(
         store,
-        [line(orjson.dumps(read), 900), line(orjson.dumps(canary), 901, flags=["canary"])],
+        [
+            line(orjson.dumps(read), 900, flags=["read"]),
+            line(orjson.dumps(canary), 901, flags=["canary"]),
+        ],
         "reads",
     )
 

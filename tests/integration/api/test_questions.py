@@ -110,8 +110,9 @@ async def test_did_this_user_access_this_data_and_who_else_did(ask: Any, seen: l
     found = await get(ask(), "/access.json", **asked)
     assert found["yes"] is True
     assert found["verdict"] == (
-        "Yes: jane.roe@clinic.org accessed charts chart-1 3 times between the beginning and now, "
-        "last at 2025-10-11 10:02:00 UTC. 1 attempt was denied. 3 people else did."
+        "Yes: jane.roe@clinic.org accessed this one record chart-1 of charts 3 times between the "
+        "beginning and now, last at 2025-10-11 10:02:00 UTC. 1 attempt was denied. 3 people "
+        "else did."
     )
     people = {person["user"]: person for person in found["people"]}
     assert (people["mallory"]["done"], people["mallory"]["denied"]) == (0, 1)
@@ -120,6 +121,47 @@ async def test_did_this_user_access_this_data_and_who_else_did(ask: Any, seen: l
     assert seen[-1].path == "/access"
     assert seen[-1].rows == 4
     assert "3 times" in await page(ask(), "/access", **asked)
+
+
+async def test_no_to_one_record_says_what_is_known_of_the_whole_resource(ask: Any) -> None:
+    asked = {"resource": "charts", "resource_id": "other", "user": "jane.roe@clinic.org"}
+    found = await get(ask(), "/access.json", **asked)
+    assert found["verdict"].startswith(
+        "No event says that jane.roe@clinic.org accessed this one record other of charts"
+    )
+    assert found["elsewhere"]["done"] == 3
+    html = await page(ask(), "/access", **asked)
+    assert "To other records of charts: 3 times, last at 2025-10-11 10:02:00 UTC." in html
+    assert "/access?resource=charts&amp;user=jane.roe%40clinic.org&amp;since=all" in html
+
+
+@pytest.mark.parametrize("path", ["/access", "/resources", "/search"])
+async def test_a_record_leads_to_its_whole_resource(ask: Any, path: str) -> None:
+    asked = {"resource": "charts", "resource_id": "chart-1"}
+    asked = {"q": "resource_id:chart-1"} if path == "/search" else asked
+    html = await page(ask(), path, **asked)
+    assert 'href="/resources?resource=charts"' in html
+
+
+async def test_only_marked_changes_are_shown_where_asked(ask: Any) -> None:
+    found = await get(ask(), "/resources.json", resource="charts_kept", marked="true")
+    assert found["history"]["changes"] == []
+    html = await page(ask(), "/resources", resource="charts_kept", marked="true")
+    assert "No change of this period is marked" in html
+    assert "All changes" in html
+    assert "Only marked" in await page(ask(), "/resources", resource="charts_kept")
+
+
+async def test_timeline_of_an_event_is_of_everyone_and_can_be_narrowed(ask: Any) -> None:
+    (event,) = (await get(ask(), "/search.json", q="session:q-1"))["events"]
+    html = await page(ask(), f"/events/{event['event_id']}")
+    assert 'href="/timeline?at=2025-10-11T10%3A00%3A00Z"' in html
+    asked = {"at": event["timestamp"], "minutes": 2}
+    assert "Only its" in await page(ask(), "/timeline", **asked)
+    narrow = await page(ask(), "/timeline", **asked, user="jane.roe@clinic.org")
+    assert "Narrowed to" in narrow
+    assert 'aria-label="Remove User jane.roe@clinic.org"' in narrow
+    assert "everything in order" not in narrow
 
 
 async def test_who_did_not_is_told_with_the_ledgers_word(ask: Any) -> None:

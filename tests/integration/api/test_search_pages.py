@@ -43,6 +43,11 @@ def somebody(
     return Known(Principal(name, frozenset(roles), tenant, kind="token", key="k", scope=scope))
 
 
+def _read(offset: int, *, event_id: str, flags: list[str]) -> bytes:
+    said = {"timestamp": "2025-10-10T00:00:00Z", **MINE, "user": "reader", "event_id": event_id}
+    return line(orjson.dumps(said | {"action": "audit.events.searched"}), offset, flags=flags)
+
+
 @pytest.fixture(scope="module", autouse=True)
 def stored(store: Store) -> Iterator[None]:
     large = {f"key_{n}": "v" * 50 for n in range(4_000)}
@@ -57,7 +62,7 @@ def stored(store: Store) -> Iterator[None]:
         event(970, **MINE, **{**hostile, "user": HOSTILE}, event_id=HOSTILE[:60]),
         event(971, **MINE, user="big", details=large, event_id="big-one"),
         event(972, **MINE, user="word", resource="w" * 1_000, details={"w": "w" * 10_000}),
-        event(973, **MINE, user="reader", action="audit.events.searched", event_id="a-read"),
+        _read(973, event_id="a-read", flags=["read"]),
         event(974, **{**MINE, "tenant": "elsewhere"}, user="stranger", event_id="not-yours"),
         event(975, **MINE, user="json", event_id="ends.json"),
     ]

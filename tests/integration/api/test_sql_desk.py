@@ -12,7 +12,6 @@ from console.sql.allowed import FUNCTIONS
 from console.sql.desk import Answer, SqlDesk
 from console.sql.views import VIEWS, Bound
 from runtime.clickhouse import Store
-from schemas.reads import READ_ACTIONS
 from tests.integration.api.stored import line, put
 
 EVER = Bound("1970-01-01 00:00:00.000000", "2200-01-01 00:00:00.000000")
@@ -34,16 +33,19 @@ def desk(store: Store) -> Iterator[SqlDesk]:
             }
         ),
         9_001,
+        flags=["read"],
     )
     other = orjson.dumps({"timestamp": "2025-10-11T00:00:00Z", "user": SECRET, "action": "a.b"})
     put(store, [read, line(other, 9_002)], "sql")
     folder = store.name.removeprefix("chdb://")
     with Store(f"chdb://{folder}", database="default") as opened:
-        yield SqlDesk(opened, store.database)
+        made = SqlDesk(opened, store.database)
+        yield made
+        made.close()
 
 
 async def ask(desk: SqlDesk, sql: str, by: Principal = ALL, limit: int = 1_000) -> Answer:
-    return await desk.run(sql, by, EVER, limit)
+    return await desk.run(await desk.read(sql), by, EVER, limit)
 
 
 USEFUL = [
@@ -198,6 +200,21 @@ HOSTILE = [
     "SELECT COLUMNS('.*') APPLY (x -> file(x)) FROM events_v1",
     "SELECT * REPLACE (file('/etc/passwd') AS user) FROM events_v1",
     "SELECT buildId(), addressToLine(1), trap('x')",
+    # functions whose work grows faster than their texts: no bound of time holds within a call
+    "SELECT editDistance(user, action), levenshteinDistance(user, action) FROM events_v1",
+    "SELECT damerauLevenshteinDistance(user, action) FROM events_v1",
+    "SELECT jaroWinklerSimilarity(user, action), jaroSimilarity(user, action) FROM events_v1",
+    "SELECT ngrams(details, 3) FROM events_v1",
+    "SELECT ngramDistance(user, action) FROM events_v1",
+    "SELECT repeat('a', 1000000)",
+    "SELECT arrayResize([1], 1000000)",
+    "SELECT extractAll(details, '.*') FROM events_v1",
+    "SELECT replaceRegexpAll(details, 'a.*c|a', '') FROM events_v1",
+    "SELECT position(details, user) FROM events_v1",
+    "SELECT user LIKE action FROM events_v1",
+    "SELECT position(user, concat('a', 'b')) FROM events_v1",
+    "SELECT position(user, 'LONG') FROM events_v1".replace("LONG", "a" * 1_001),
+    "SELECT hasAll(flags, rules) FROM events_v1",
     # parameters, nonsense, too much
     "SELECT {tenant:String}",
     "SELECT * FROM {t:Identifier}",
@@ -279,7 +296,8 @@ async def test_no_statement_counts_a_row_of_another_tenant(desk: SqlDesk, sql: s
     [
         f"intDiv(1, user != '{SECRET}') >= 0",
         f"toUInt8(if(user = '{SECRET}', 'x', '1')) = 1",
-        f"arrayElement([1], if(user = '{SECRET}', 0, 1)) = 1",
+        # arrayElement is none: at 0 it raises only where the index is written out
+        f"toFixedString(if(user = '{SECRET}', 'xx', '1'), 1) = '1'",
         f"toDateTime(if(user = '{SECRET}', 'never', '2025-01-01 00:00:00')) > 0",
     ],
 )
@@ -328,9 +346,8 @@ async def test_no_view_shows_raw_bytes_or_a_secret(desk: SqlDesk) -> None:
 async def test_the_period_and_the_rows_are_bounded(desk: SqlDesk) -> None:
     found = await ask(desk, "SELECT number FROM numbers(100) ORDER BY number DESC", limit=3)
     assert (found.rows, found.is_cut) == ([[99], [98], [97]], True)
-    found = await desk.run(
-        "SELECT count() FROM events_v1", ALL, Bound("2025-10-11 14:00:00", "2025-10-11 15:00:00"), 9
-    )
+    hour = Bound("2025-10-11 14:00:00", "2025-10-11 15:00:00")
+    found = await desk.run(await desk.read("SELECT count() FROM events_v1"), ALL, hour, 9)
     assert found.rows == [[3]]
 
 
@@ -345,9 +362,9 @@ async def test_an_error_is_told_in_the_engines_words_without_ours(desk: SqlDesk)
 def test_the_views_leave_out_just_the_reads() -> None:
     text = Path("schemas/migrations/004_views.sql").read_text()
 
-    for action in READ_ACTIONS:
-        assert text.count(f"'{action}'") == 2
-    assert text.count("'audit.") == 2 * len(READ_ACTIONS)
+    assert text.count("NOT has(flags, 'read')") == 2
+    assert text.count("has(flags, 'read')") == 3
+    assert "'audit." not in text  # a producer may take a read's action
 
 
 def test_every_function_of_the_list_is_one_of_the_engine(store: Store) -> None:

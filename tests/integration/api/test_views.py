@@ -33,6 +33,16 @@ async def test_an_event_is_shown_with_its_evidence(ask: Any, name: str) -> None:
     assert shown["others"] == []
 
 
+@pytest.mark.parametrize("path", ["/v1/events/0:1", "/events/0:1.json"])
+async def test_one_tenant_is_not_told_of_the_batch_which_counts_all_tenants(
+    ask: Any, path: str
+) -> None:
+    whole = (await ask().get(path)).json()
+    assert whole["provenance"]["batch"] is not None
+    own = (await ask(tenant=whole["event"]["tenant"]).get(path)).json()
+    assert own["provenance"] == {**whole["provenance"], "batch": None}
+
+
 async def test_events_that_share_an_id_are_all_shown(ask: Any) -> None:
     shown = (await ask().get("/v1/events/same")).json()
     assert shown["event"]["offset"] == 506

@@ -58,7 +58,7 @@ def made(count: int = ROWS) -> list[dict[str, Any]]:
             "risk_score": rng.choice([0, 10, 50, 51, 100]),
             "geo_country": rng.choice(["", "DE", "US"]),
             "geo_asn": rng.choice([0, 3320, 64500]),
-            "flags": rng.choice([[], ["late"], ["protected", "off_hours"]]),
+            "flags": rng.choice([[], ["late"], ["protected", "off_hours"], ["read"]]),
             "rules": rng.choice([[], ["retention_shortened"]]),
             "details": rng.choice(DETAILS),
             "event_id": f"e-{offset}",

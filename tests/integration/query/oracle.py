@@ -80,7 +80,7 @@ def _is(term: Term, row: dict[str, Any]) -> bool:
         "changed": bool(row["changed"]),
         "failed": row["result"] in ("failure", "denied", "error"),
         "canary": "canary" in row["flags"],
-        "read": row["action"].startswith("audit.") and row["action"].endswith("ed"),
+        "read": "read" in row["flags"],
         "replayed": False,
     }[term.value]
     return found

@@ -26,6 +26,7 @@ async def test_without_an_issuer_there_is_no_provider() -> None:
     assert provider is not None
     assert provider.name == "Example"
     assert provider.terms.worth.roles["audit"] == {"auditor", "viewer"}
+    assert not provider.terms.worth.trusts_email
     await provider.close()
 
 

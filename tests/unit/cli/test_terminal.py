@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli.read import EVENT_TABLE
-from cli.terminal import GAP, cell, csv_lines, defuse, fit, json_text, visible
+from cli.terminal import GAP, cell, csv_lines, fit, json_text, visible
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,6 @@ def test_json_on_a_terminal_is_printable_and_means_the_same(value: dict[str, str
 
 @pytest.mark.parametrize("formula", ["=1+1", "+1", "-1", "@x", "\t=1", "\r=1"])
 def test_formula_is_defused(formula: str) -> None:
-    assert defuse(formula) == "'" + formula
     row = list(csv_lines([{"user": formula}], ["user"]))[1]
     assert not row.lstrip('"').startswith(("=", "+", "-", "@", "\t", "\r"))
 

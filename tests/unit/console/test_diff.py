@@ -43,6 +43,22 @@ def test_changes_are_told_where_they_are(before: Any, after: Any, expected: Any)
     assert sides(before, after) == expected
 
 
+@pytest.mark.parametrize(
+    ("path", "action", "said"),
+    [
+        pytest.param("details", "settings.retention_policy.updated", "retention_policy", id="seed"),
+        pytest.param("", "settings.retention_policy.updated", "retention_policy", id="no path"),
+        pytest.param("details.days", "settings.x.updated", "details.days", id="its own path"),
+        pytest.param("details", "user.updated", "user", id="two parts"),
+        pytest.param("details", "updated", "", id="one part"),
+        pytest.param("details", "", "", id="none"),
+    ],
+)
+def test_a_setting_is_not_called_details(path: str, action: str, said: str) -> None:
+    (line,) = changes_of([path], ['"90 days"'], ['"180 days"'], action)
+    assert line["path"] == said
+
+
 def test_lines_and_texts_are_bounded() -> None:
     lines = changes({str(n): 0 for n in range(999)}, {})
     assert len(lines) == LINES_MAX + 1

@@ -1,16 +1,19 @@
 """The pure parts of entity pages, access lists, histories, timelines, periods and reports."""
 
+from typing import Any
+
 import pytest
 
+from cli.report import report
 from console.access_list import Asked, proof_of, summary, verdict
 from console.entities import Entity, usual
-from console.period import ALL, period_of
+from console.period import ALL, DEFAULT, period_of
 from console.problems import Refused
 from console.query.conditions import unbounded
 from console.query.parse import parse
-from console.reports.making import proof
+from console.reports.making import PERIOD_DEFAULT, proof
 from console.reports.part import change
-from console.resources import values_at
+from console.resources import SHORT_MAX, runs, values_at
 from console.timeline import minutes, tone
 from schemas.ledger import Ledger
 
@@ -85,6 +88,7 @@ def test_ledgers_word_is_only_as_good_as_the_ledger() -> None:
 def change_row(old: str, new: str, at_us: int) -> dict[str, object]:
     return {
         "changed": ["days"],
+        "action": "settings.retention_policy.updated",
         "before": [old],
         "after": [new],
         "resource_id": "",
@@ -103,6 +107,44 @@ def test_value_is_what_the_last_change_set_or_what_the_next_one_found() -> None:
     (after,) = values_at([second, first], [])
     assert after["value"] == "180"
     assert values_at([], []) == []
+
+
+def test_a_value_right_in_the_details_is_named_by_its_action() -> None:
+    row = {**change_row('"90 days"', '"180 days"', 1), "changed": ["details"]}
+    (value,) = values_at([row], [])
+    assert (value["path"], value["value"]) == ("retention_policy", "180 days")
+
+
+def brief_change(user: str, old: str, new: str, **given: object) -> dict[str, Any]:
+    line = {"path": "days", "before": old, "after": new}
+    plain = {"action": "a.b.c", "result": "success", "resource_id": None, "reason": None}
+    found = {"user": user, "severity": "low", "rules": [], "changes": [line]}
+    return {**plain, **found, **given}
+
+
+def test_a_grave_change_is_not_lost_among_many_of_the_same_user() -> None:
+    changes = [
+        brief_change("jo", "3", "4"),
+        brief_change("jo", "2", "3"),
+        brief_change("jo", "9", "2", rules=["retention-shortened"]),
+        brief_change("jo", "8", "9", severity="critical"),
+        brief_change("jo", "7", "8"),
+        brief_change("al", "6", "7"),
+    ]
+    found = runs(changes)
+    assert [len(run["changes"]) for run in found] == [2, 1, 1, 1, 1]
+    assert [run["marked"] for run in found] == [False, True, True, False, False]
+    assert found[0]["short"] == [{"path": "days", "before": "2", "after": "4"}]
+
+
+def test_a_line_of_a_long_change_is_short() -> None:
+    (run,) = runs([brief_change("jo", "x" * 5_000, "y")])
+    assert len(run["short"][0]["before"]) == SHORT_MAX + 1
+
+
+def test_reports_look_at_the_same_period_as_pages() -> None:
+    assert PERIOD_DEFAULT == DEFAULT
+    assert {option.name: option.default for option in report.params}["since"] == DEFAULT
 
 
 def test_usual_hours_are_the_shortest_run_that_holds_most() -> None:
@@ -159,7 +201,8 @@ def test_queries_of_entities_can_be_asked(name: str) -> None:
 
 
 def test_a_change_in_one_line_is_bounded() -> None:
-    row = {"changed": ["", "a"], "before": ['"x"', ""], "after": ['"y"', "1"]}
+    sides = {"before": ['"x"', ""], "after": ['"y"', "1"]}
+    row = {"changed": ["", "a"], **sides, "action": ""}
     assert change(row) == "x → y; a: not set → 1"
-    long = {"changed": [""], "before": [f'"{"x" * 9_000}"'], "after": ['""']}
+    long = {"changed": [""], "before": [f'"{"x" * 9_000}"'], "after": ['""'], "action": ""}
     assert len(change(long)) < 400

@@ -1,7 +1,10 @@
 """Canaries: chosen from tests, marked, and near to now."""
 
+from datetime import UTC, datetime
+
 from cli.rules_shared import load
-from detections.canary import SPAN_MS_MAX, events_of, plan_canaries
+from detections.canary import SPAN_MS_MAX, events_of, plan_canaries, why_not
+from detections.rulebook import Case, build
 from schemas.canary import CANARY, RULE, TENANT, judge
 
 LOADED = load(())
@@ -30,3 +33,30 @@ def test_canaries_are_marked_and_recent() -> None:
 
 def test_rules_that_ship_decide_at_once() -> None:
     assert {canary.wait_ms for canary in PLAN.canaries} == {0}
+
+
+def test_what_no_canary_can_be_has_none_and_says_why() -> None:
+    """Late, delayed and forged ones never fired: each fresh install was red after minutes."""
+    left_out = dict(PLAN.left_out)
+    for rule, flag in (
+        ("backdated-events", "delayed"),
+        ("backdated-failures", "delayed"),
+        ("forged-canary", "forged_canary"),
+        ("forged-read", "forged_read"),
+    ):
+        assert left_out[rule] == f"its test needs flags ({flag}), which no canary has"
+
+
+def test_what_the_events_bring_along_is_no_reason_against_a_canary() -> None:
+    moment = datetime(2026, 3, 4, 10, tzinfo=UTC)
+    event = {"action": "data.recording.played", "details": {"before": 1, "after": 2}}
+    for known, why in (
+        ({}, ""),
+        ({"protected": True}, ""),
+        ({"result": "success", "verb": "play"}, ""),
+        ({"country": "DE"}, "its test needs country, which no canary has"),
+        ({"flags": ["late"]}, "its test needs flags (late), which no canary has"),
+        ({"recorded_ms": 5}, "its test needs recorded_ms, which no canary has"),
+    ):
+        case = Case("one", is_match=True, events=(build(event, known, moment),), alerts=None)
+        assert why_not(case, is_habit=False) == why

@@ -106,3 +106,8 @@ def test_long_list_of_roles_held_before_is_not_searched_for_each_role() -> None:
     details = {"before": before, "after": [*before[:200], "admin"]}
     assert fact("roles_given", details=details) == ["admin"]
     assert before.searched == 0
+
+
+def test_role_that_an_event_names_twice_is_given_once() -> None:
+    details = {"role": "admin", "before": ["agent"], "after": ["agent", "admin"]}
+    assert fact("roles_given", details=details) == ["admin"]

@@ -1,19 +1,25 @@
 """The sample: repeatable, in order, of all kinds, with attacks that the detections find."""
 
 from collections import Counter
-from itertools import islice
+from itertools import islice, pairwise
+from typing import Any
 
 import orjson
 
+from pipeline.run import Run
 from producers.bench_events import bench_events, bench_messages
-from producers.sample import sample
+from producers.player import BACKFILL_DAYS, BACKFILL_EVENTS_PER_HOUR
+from producers.sample import PAST, SLOT_MS, sample
 from producers.sample_attacks import ATTACKS
-from producers.sample_people import PEOPLE, SERVICES, directory
-from schemas.catalogue import ACTIONS, category_of
+from producers.sample_changes import CHANGES, changes_in
+from producers.sample_people import INTRUDER_AGENT, PEOPLE, SERVICES, directory
+from schemas.catalogue import ACTIONS, category_of, result_of
 from schemas.event import decode
+from tests.unit.pipeline.judging import Raw, make_stage
 
 DAY_MS = 86_400_000
 MONDAY_MS = 1_760_313_600_000  # 2025-10-13
+SPANS = ("90 days", "180 days", "1 year", "2 years", "3 years", "5 years")
 
 
 def day(seed: int = 1, start_ms: int = MONDAY_MS) -> list[dict[str, object]]:
@@ -48,7 +54,7 @@ def test_every_event_is_valid_and_in_the_catalogue() -> None:
         shape = ACTIONS[str(event["action"])].details
         details = event.get("details", {})
         assert isinstance(details, dict)
-        extra = set(details) - set(shape) - {"disposition", "queue"}
+        extra = set(details) - set(shape) - {"disposition", "queue", "approved_by"}
         assert not extra, (event["action"], extra)
 
 
@@ -67,6 +73,69 @@ def test_nobody_reads_protected_data_at_night_but_intruders() -> None:
     for event in day():
         if "T22:" in str(event["timestamp"]) and str(event["action"]).startswith("data.record"):
             assert event["user_agent"] == "python-requests/2.32.5"
+
+
+def test_past_that_comes_in_days_late_holds_nothing_that_a_rule_finds() -> None:
+    """Four alerts of backdated events, all HIGH, met whoever started it for the first time."""
+    for day_of_week in (0, 3):
+        now_ms = MONDAY_MS + day_of_week * DAY_MS + 11 * 3_600_000
+        past = list(
+            sample(
+                7,
+                now_ms - BACKFILL_DAYS * DAY_MS,
+                now_ms,
+                events_per_hour=BACKFILL_EVENTS_PER_HOUR,
+                mix=PAST,
+            )
+        )
+        raws = [Raw(at, now_ms, None, orjson.dumps(event)) for at, event in enumerate(past)]
+        records = [orjson.loads(one.value) for one in make_stage()(Run("t", 0, 0, raws)).records]
+        found = [(one["action"], one["user"], one["rules"]) for one in records if one.get("rules")]
+        assert found == []
+        failed = (
+            one for one in past if result_of(str(one["action"])) not in {"success", "unknown"}
+        )
+        assert max(Counter(one["ip_address"] for one in failed).values(), default=0) < 15
+
+
+def test_settings_and_rights_change_rarely_variously_and_mostly_with_approval() -> None:
+    """Retention flipped several times a minute, with one reason; a role was granted each 20 s."""
+    week = list(sample(8, MONDAY_MS, MONDAY_MS + 7 * DAY_MS, events_per_hour=60))
+    by_action: dict[object, list[Any]] = {}
+    for event in week:
+        if event["user_agent"] != INTRUDER_AGENT:
+            by_action.setdefault(event["action"], []).append(event)
+    kept = by_action["settings.retention_policy.updated"]
+    assert len(kept) == CHANGES["retention"].per_week == 2
+    assert len({event["resource"] for event in kept}) == 2
+    granted = by_action["permission.role.granted"]
+    assert len(granted) == 15
+    assert len({event["reason"] for event in granted}) >= 4
+    assert all(event["details"]["target_user"] != event["user"] for event in granted)
+    changed = [
+        event
+        for action, events in by_action.items()
+        if str(action).startswith(("settings.", "permission.user", "permission.role"))
+        for event in events
+    ]
+    assert len(changed) < 100
+    approved = [event for event in changed if "approved_by" in event["details"]]
+    assert 0.7 < len(approved) / len(changed) < 1
+    assert all(event["details"]["approved_by"] != event["user"] for event in approved)
+
+
+def test_retention_only_ever_grows_and_never_twice_of_the_same_data_in_a_row() -> None:
+    year = [
+        step
+        for slot in range(MONDAY_MS // SLOT_MS, MONDAY_MS // SLOT_MS + 20 * 1_008)
+        for _, role, step in changes_in(8, slot)
+        if role == "compliance"
+    ]
+    assert len(year) == 40
+    assert all(one.resource != after.resource for one, after in pairwise(year))
+    assert all(
+        SPANS.index(step.details["before"]) < SPANS.index(step.details["after"]) for step in year
+    )
 
 
 def test_endless_sample_goes_on() -> None:

@@ -3,6 +3,8 @@
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from console.access import Principal
 from console.facets import Facets, Value
@@ -112,6 +114,49 @@ def test_each_bar_leads_to_its_time_and_lies_in_the_picture() -> None:
         assert 0 <= bar.x <= bar.x + bar.width <= search_view.CHART_WIDTH
         assert sum(part.height for part in bar.parts) <= search_view.CHART_HEIGHT + 0.1
         assert min(part.y for part in bar.parts) >= 0
+
+
+DAY_S = 86_400
+MIDNIGHT_S = 1_795_046_400  # 2026-11-19
+
+
+@pytest.mark.parametrize(
+    ("first_s", "length_s", "texts"),
+    [
+        pytest.param(
+            MIDNIGHT_S - DAY_S // 3,
+            4 * DAY_S + DAY_S // 3,
+            ["2026-11-19", "2026-11-20", "2026-11-21", "2026-11-22", "2026-11-23"],
+            id="days",
+        ),
+        pytest.param(MIDNIGHT_S - 3_600, 7_200, ["11-18 23:00", "11-18 23:30"], id="hours"),
+        pytest.param(MIDNIGHT_S - 2, 4, ["11-18 23:59:58", "11-18 23:59:59"], id="seconds"),
+    ],
+)
+def test_a_date_under_the_chart_stands_at_its_midnight(
+    first_s: int, length_s: int, texts: list[str]
+) -> None:
+    bars = [Bar(first_s, {"success": 1})]
+    chart = search_view.chart(Histogram(Span(first_s, first_s + length_s), 1, bars), Here())
+
+    assert chart is not None
+    assert [tick.text for tick in chart.ticks][: len(texts)] == texts
+    if len(texts) > 2:
+        place = (MIDNIGHT_S - first_s) / length_s * 100
+        assert chart.ticks[0].x == pytest.approx(place, abs=0.01)
+        steps = {round(b.x - a.x, 1) for a, b in zip(chart.ticks, chart.ticks[1:], strict=False)}
+        assert len(steps) == 1
+
+
+@given(first_s=st.integers(-2_208_988_800, 10**10), length_s=st.integers(1, 10**10))
+def test_labels_under_the_chart_are_few_and_inside(first_s: int, length_s: int) -> None:
+    length_s = min(length_s, 10_413_791_998 - first_s)
+    found = Histogram(Span(first_s, first_s + length_s), 1, [Bar(first_s, {"success": 1})])
+    chart = search_view.chart(found, Here())
+
+    assert chart is not None
+    assert len(chart.ticks) <= search_view.TICKS + 1
+    assert all(0 <= tick.x <= 100 for tick in chart.ticks)
 
 
 def test_nothing_is_drawn_of_nothing() -> None:

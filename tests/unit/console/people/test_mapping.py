@@ -53,20 +53,31 @@ def test_groups_lie_within_other_claims() -> None:
 
 def test_the_name_is_that_of_the_claim_then_mail_then_subject() -> None:
     assert guest().name == "jane"
-    assert guest(preferred_username=None, email="j@x.org").name == "j@x.org"
+    verified = {"email": "j@x.org", "email_verified": True}
+    assert guest(preferred_username=None, **verified).name == "j@x.org"
     assert guest(preferred_username=None, email="j@x.org", email_verified=False).name == "1"
     by_mail = Worth(ROLES, name_claim="email")
+    assert guest(by_mail, **verified).name == "j@x.org"
     assert guest(by_mail, email="j@x.org", email_verified="false").name == "1"
     for bad in ("a b", "<script>", "ünder", "-x", "x" * 129):
         with pytest.raises(NotMapped, match="no name"):
             guest(preferred_username=bad)
 
 
+def test_an_address_of_which_nothing_is_said_names_nobody_unless_the_provider_is_trusted() -> None:
+    by_mail = Worth(ROLES, name_claim="email")
+    assert guest(by_mail, email="ceo@company.com").name == "1"
+    assert guest(preferred_username=None, email="ceo@company.com").name == "1"
+    trusting = Worth(ROLES, name_claim="email", trusts_email=True)
+    assert guest(trusting, email="ceo@company.com").name == "ceo@company.com"
+    assert guest(trusting, email="ceo@company.com", email_verified=False).name == "1"
+
+
 def test_a_tenant_comes_from_a_claim_or_the_groups() -> None:
     assert guest().tenant is None
     by_claim = Worth(ROLES, tenant_claim="org")
     assert guest(by_claim, org="acme").tenant == "acme"
-    for missing in (None, "", "a b", ["acme"], "x" * 65):
+    for missing in (None, "", "a b", ["acme"], "x" * 65, "audit-console"):
         with pytest.raises(NotMapped, match="no tenant"):
             guest(by_claim, org=missing)
     tenants = read_tenants_map("soc=acme, b=umbrella, ops=*", "AUDIT_OIDC_TENANTS")
@@ -79,7 +90,7 @@ def test_a_tenant_comes_from_a_claim_or_the_groups() -> None:
         guest(by_group, groups=["cn=x"])
 
 
-@pytest.mark.parametrize("text", ["a", "a=b c", "a=x, a=y"])
+@pytest.mark.parametrize("text", ["a", "a=b c", "a=x, a=y", "a=audit-console"])
 def test_tenants_that_mean_nothing_are_refused_by_name(text: str) -> None:
     with pytest.raises(Misconfigured, match="AUDIT_OIDC_TENANTS"):
         read_tenants_map(text, "AUDIT_OIDC_TENANTS")
