@@ -23,6 +23,7 @@ from tests.integration.api.stored import NOW_MS, TOKEN, alert, event, ledger, pu
 
 TENANT = "office"
 CSRF = "c" * 32
+DENIED = "audit.access.denied"
 RULES = (
     RuleView(
         rule_id="rule",
@@ -88,6 +89,7 @@ class Office:
         self.state = state
         self.reader = Reader(store, is_too_broad=is_too_broad)
         self.told: list[Mapping[str, Any]] = []
+        self.denied: list[Mapping[str, Any]] = []
         self.seen: list[Read] = []
         self.away_after: int | None = None  # how many more are told before the broker is away
         self.clock = Clock()
@@ -97,7 +99,10 @@ class Office:
             if self.away_after <= 0:
                 raise BrokerUnavailable("Kafka is away")
             self.away_after -= 1
-        self.told.append(one)
+        if one["action"] == DENIED:
+            self.denied.append(one)
+        else:
+            self.told.append(one)
 
     async def see(self, read: Read) -> None:
         self.seen.append(read)

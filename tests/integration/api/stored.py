@@ -7,7 +7,8 @@ from typing import Any
 import httpx
 import orjson
 
-from consumers.alerts.book import Book, Placed
+from consumers.alerts.book import Book
+from consumers.alerts.planning import Placed
 from consumers.alerts.schedule import Attempt
 from runtime.clickhouse import Store
 from schemas.alert import Alert, alert_id

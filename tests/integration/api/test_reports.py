@@ -17,8 +17,7 @@ from console.query.parse import parse
 from console.reports.making import KINDS
 from console.reports.part import select
 from runtime.clickhouse import Store
-from schemas.report import Report
-from schemas.report import lines_of
+from schemas.report import Report, lines_of
 from tests.integration.api.stored import NOW_MS, event, line, put
 from tests.integration.api.test_questions import Only
 
@@ -144,7 +143,7 @@ async def test_access_control_report_tells_its_facts(ask: Any, seen: list[Read])
     rights = figures(report, "rights")
     assert (rights["Changes"], rights["Granted"], rights["Name nobody who approved"]) == (2, 2, 1)
     assert {row[6] for row in rows(report, "rights")} == {"", "boss"}
-    assert rows(report, "rights")[0][5] == "agent → admin"
+    assert rows(report, "rights")[0][5] == "role: agent → admin"
     assert figures(report, "administrators")["Made administrator"] == 2
     assert [row[0] for row in rows(report, "accounts")] == ["long.gone"]
     assert figures(report, "denied")["Denied"] == 1

@@ -8,7 +8,8 @@ import pytest
 
 from console.doctor import Finding, Probe
 from console.ports import Read
-from consumers.alerts.book import Book, Placed
+from consumers.alerts.book import Book
+from consumers.alerts.planning import Placed
 from runtime.clickhouse import Store
 from schemas.errors import BrokerUnavailable
 from tests.integration.api.stored import (
