@@ -10,7 +10,7 @@ from tests.browser.conftest import Console, Faults, OpenPage
 from tests.browser.walk import addresses, templates
 from tests.stack import wait
 
-CONTROLS_MAX = 400  # presses of Tab before a page counts as one without an end
+CONTROLS_MAX = 600  # presses of Tab before a page counts as one without an end
 Axe = Callable[..., list[str]]
 # The controls that a mouse reaches and that are to be reached by Tab: radios go by group.
 REACHABLE = """() => [...document.querySelectorAll(
