@@ -20,6 +20,7 @@ from bench.stack import Stack, stack, work_folder
 
 ANSWER_S_MAX: Final = 60.0
 KIB: Final = 1024
+EVER: Final[Mapping[str, str]] = {"since": "all"}
 
 Event = Mapping[str, Any]
 Ask = Callable[[Event], tuple[str, Mapping[str, str]]]
@@ -85,7 +86,7 @@ _NEEDED: Final = ("user", "resource", "resource_id", "ip_address", "session_id")
 
 
 def _of(path: str, field: str) -> Ask:
-    return lambda event: (f"{path}/{quote(event[field], safe='')}", {})
+    return lambda event: (f"{path}/{quote(event[field], safe='')}", EVER)
 
 
 def _q(path: str, query: Callable[[Event], str]) -> Ask:
@@ -95,7 +96,7 @@ def _q(path: str, query: Callable[[Event], str]) -> Ask:
 def _resource(path: str) -> Ask:
     return lambda event: (
         path,
-        {"resource": event["resource"], "resource_id": event["resource_id"]},
+        {"resource": event["resource"], "resource_id": event["resource_id"], **EVER},
     )
 
 
@@ -108,7 +109,7 @@ PAGES: Final[Mapping[str, Ask]] = {
     "facets, no filter": _q("/search/facets", lambda _event: ""),
     "facets, a user": _q("/search/facets", lambda event: f'user:"{event["user"]}"'),
     "facets, risk": _q("/search/facets", lambda _event: "risk>50"),
-    "event": _of("/events", "event_id"),
+    "event": lambda event: (f"/events/{quote(event['event_id'], safe='')}", {}),
     "user": _of("/users", "user"),
     "address": _of("/addresses", "ip_address"),
     "session": _of("/sessions", "session_id"),
@@ -117,9 +118,6 @@ PAGES: Final[Mapping[str, Ask]] = {
     "timeline around a moment": lambda event: ("/timeline", {"at": event["timestamp"]}),
     "alerts": lambda _event: ("/alerts", {}),
     "health": lambda _event: ("/health", {}),
-    "report, access control, 30 days": lambda _event: ("/reports/access-control", {"since": "30d"}),
-    "report, protected records, 30 days": lambda _event: (
-        "/reports/protected-records",
-        {"since": "30d"},
-    ),
+    "report, access control": lambda _event: ("/reports/access-control", EVER),
+    "report, protected records": lambda _event: ("/reports/protected-records", EVER),
 }
