@@ -84,7 +84,7 @@ async def test_what_the_role_or_tenant_forbids_leaves_an_event(
     async with office.client() as client:
         assert (await client.request(method, path, json={})).status_code == 403
 
-    [told] = office.told
+    [told] = office.denied
     assert (told["action"], told["result"], told["user"]) == (
         "audit.access.denied",
         "denied",
