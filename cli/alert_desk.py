@@ -7,8 +7,8 @@ from typing import Final
 
 import orjson
 
-from console.alert_changes import AlertChange
-from console.moment import store_text
+from console.alerts.changes import AlertChange
+from console.search.moment import store_text
 from runtime.clickhouse import Store
 from schemas.tables import ALERT_CHANGES
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Final
 
-from console.auth import load_token
+from console.web.auth import load_token
 from runtime.settings import CanarySettings
 from schemas.errors import Misconfigured
 

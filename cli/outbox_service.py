@@ -11,10 +11,10 @@ from typing import Any, Final
 from prometheus_client import CollectorRegistry, Gauge
 
 from cli.own_events import own_message
-from console.outbox import Filling, Outbox, Parcel
-from console.polls import Polls
 from console.ports import Read
-from console.recording import event_of_read, new_id
+from console.record.outbox import Filling, Outbox, Parcel
+from console.record.polls import Polls
+from console.record.recording import event_of_read, new_id
 from console.state import State
 from producers.publisher import Publisher
 from runtime.clock import Clock

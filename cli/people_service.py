@@ -8,13 +8,13 @@ from typing import Final
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
-from console.auth import require_private
-from console.front import Front
-from console.metrics import ConsoleMetrics
 from console.people.mapping import Worth, read_roles_map, read_tenants_map
 from console.people.provider import Provider, ProviderTerms
 from console.people.sessions import Lifetimes
-from console.service import ApiService
+from console.web.auth import require_private
+from console.web.front import Front
+from console.web.metrics import ConsoleMetrics
+from console.web.service import ApiService
 from runtime.clock import SystemClock
 from runtime.configuration import Given, load
 from runtime.health import Readiness

@@ -17,8 +17,8 @@ from cli.rule_folder import shipped
 from cli.rule_reload import RuleMetrics
 from cli.rules_shared import Loud, kind_of, loud_of
 from cli.stage2_service import measure_stage2
-from console.metrics import ConsoleMetrics
-from console.outbox import Filling
+from console.record.outbox import Filling
+from console.web.metrics import ConsoleMetrics
 from consumers.alerts.tally import Tally as AlertTally
 from consumers.sink.metrics import SinkMetrics
 from consumers.sink.reconcile import ReconcileMetrics

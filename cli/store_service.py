@@ -22,14 +22,14 @@ from cli.people_service import LISTENS, with_people
 from cli.replaying import Replayer, judge_by
 from cli.rule_views import RuleShelf
 from cli.sql_service import sql_desk
-from console.canaries import canary_probe
-from console.doctor import disk_probe, lag_probe, token_probe
 from console.export.desk import ExportLimits
-from console.outbox import outbox_probe
+from console.health.canaries import canary_probe
+from console.health.doctor import disk_probe, lag_probe, token_probe
+from console.health.probes import kafka_probes, store_probes, target_probe
 from console.ports import Ports
-from console.probes import kafka_probes, store_probes, target_probe
-from console.reading import Bounds
-from console.service import ApiService, run_api
+from console.record.outbox import outbox_probe
+from console.search.reading import Bounds
+from console.web.service import ApiService, run_api
 from consumers.alerts.service import CONDITIONS as ALERT_CONDITIONS
 from consumers.alerts.service import AlertService, run_alerts
 from consumers.migrate import migrate, migrations

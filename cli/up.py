@@ -17,7 +17,7 @@ from cli.canary_key import CANARY_KEY
 from cli.client import Client, Refused
 from cli.context import CLIENT_NAMES, data_option, ends_well
 from cli.terminal import err, out
-from console.auth import load_token
+from console.web.auth import load_token
 from runtime.broker import EmbeddedKafka, ensure_installed
 from runtime.configuration import Given, check, gather, load
 from runtime.data_dir import DataDir

@@ -1,1 +1,1 @@
-"""The console: search, alerts, quarantine, ledger and doctor, as a REST API."""
+"""The console: search, alerts, cases, exports, reports and people, as pages and as a REST API."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Final, Literal, get_args
 
-from console.problems import Refused
+from console.web.problems import Refused
 
 Role = Literal["viewer", "analyst", "auditor", "administrator"]
 ROLES: Final[tuple[Role, ...]] = get_args(Role)

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from console.access import Principal
-from console.alert_changes import AlertChange
-from console.doctor import Probe
+from console.alerts.changes import AlertChange
+from console.health.doctor import Probe
 from console.sql.desk import SqlDesk
 from schemas.errors import StoreUnavailable
 from schemas.ledger import Ledger
@@ -30,7 +30,7 @@ class Read:
 
 
 async def unseen(_read: Read) -> None:
-    """Tell nobody of a read: for tests. The service has console/outbox.py."""
+    """Tell nobody of a read: for tests. The service has console/record/outbox.py."""
 
 
 async def unrecorded(_event: Mapping[str, Any]) -> None:
@@ -53,8 +53,8 @@ class Ports:
 
     `saw` is awaited before a read is answered, so that no parameter of a request can skip it.
     `can_tell` says whether it could be told of another: what goes on for long asks now and then.
-    `record` keeps the audit event of a change (console/recording.py makes it) and returns once it
-    can't be lost any more; it is published in the background, also after a crash.
+    `record` keeps the audit event of a change (console/record/recording.py makes it) and returns
+    once it can't be lost any more; it is published in the background, also after a crash.
     `sql` runs statements of people; without it the SQL page says that it is off.
     `change` writes what was done with alerts, after its audit event was recorded.
     `rules` returns those at work that raise alerts; it may read files, so call it on a thread.

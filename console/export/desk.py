@@ -14,11 +14,11 @@ from console.export.file import remove
 from console.export.jobs import Job, may_change, may_see
 from console.export.making import Threads
 from console.export.store import Stored
-from console.problems import Refused
 from console.query.conditions import Conditions
 from console.query.seen import seen
-from console.search import Search, to_node
+from console.search.asked import Search, to_node
 from console.state import State
+from console.web.problems import Refused
 from runtime.clock import Clock
 from schemas.export import ExportAsked
 

@@ -1,7 +1,7 @@
 """The members of an exported event, and the SQL that writes each: as JSON, as a CSV cell, typed.
 
-What is written is what `/v1/events` answers (console/rendering.py), made by the store: a row never
-becomes a Python object. A test holds the two to each other.
+What is written is what `/v1/events` answers (console/search/rendering.py), made by the store: a row
+never becomes a Python object. A test holds the two to each other.
 """
 
 from collections.abc import Mapping

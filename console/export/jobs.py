@@ -9,7 +9,7 @@ from typing import Final
 import orjson
 
 from console.access import Permission, Principal, Role
-from console.problems import Refused
+from console.web.problems import Refused
 from schemas.export import ExportAsked, ExportState
 
 ID_BYTES: Final = 16  # unguessable, though it holds no right

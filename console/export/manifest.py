@@ -10,10 +10,10 @@ from console.export.fields import COLUMNS
 from console.export.jobs import Job
 from console.export.snapshot import Counted, Snapshot
 from console.export.store import BOUNDS, Stored
-from console.moment import rfc3339
 from console.query.parse import parse
 from console.query.scope import IS_READ, NO_CANARIES
 from console.query.text import text_of
+from console.search.moment import rfc3339
 from console.software import DISTRIBUTION, software
 from schemas.errors import Broken
 from schemas.export import Manifest, PartitionRows

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
-from console.reading import Settings
+from console.search.reading import Settings
 
 MEMORY_BYTES_MAX: Final = 201_326_592  # of one query: two at once, over a heap of tens of MiB
 SECONDS_MAX: Final = 600  # the plan of a search in the details reads every row once

@@ -7,7 +7,6 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from console.context import Api
 from console.export import jobs, manifest
 from console.export.desk import Desk, conditions, file_name
 from console.export.file import DiskFull, ExportFile, make_folder, remove, write_small
@@ -15,10 +14,11 @@ from console.export.jobs import Job
 from console.export.making import Making, piece_bytes_of
 from console.export.snapshot import Snapshot, count, take_snapshot
 from console.export.writing import writer_of
-from console.problems import Refused
 from console.query.conditions import Conditions
-from console.recording import event
-from console.told import fingerprint, told_query
+from console.record.recording import event
+from console.record.told import fingerprint, told_query
+from console.web.context import Api
+from console.web.problems import Refused
 from schemas.errors import AuditError, StoreUnavailable, Unavailable
 
 CHECKPOINT_BYTES: Final = 67_108_864  # what is made anew at most after a crash

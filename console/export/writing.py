@@ -10,7 +10,7 @@ from console.export.fields import COLUMNS, FIELDS, FLAT_GEO, Field
 from console.export.plan import ORDER
 from console.export.store import writing_settings
 from console.query.conditions import Conditions, Query
-from console.rendering import member_text
+from console.search.rendering import member_text
 from schemas.export import Format
 from schemas.tables import EVENTS
 

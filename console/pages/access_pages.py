@@ -6,15 +6,15 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from console import access_list
-from console.asking import ledger_now, maybe
-from console.context import Api, Asked, saw
-from console.entities import Entity
+from console.entities import access_list
+from console.entities.everything import Entity
 from console.pages.page import Page, Table, page
-from console.period import ALL, CHOICES, DEFAULT, Period, PeriodAsked
 from console.query.conditions import Conditions
 from console.query.scope import scoped
 from console.query.write import and_, term
+from console.search.asking import ledger_now, maybe
+from console.search.period import ALL, CHOICES, DEFAULT, Period, PeriodAsked
+from console.web.context import Api, Asked, saw
 
 routes: Final = APIRouter()
 _COLUMNS: Final = (

@@ -6,11 +6,11 @@ from uuid import uuid4
 
 from fastapi import APIRouter, Query, Response
 
-from console import alert_queries
-from console.alert_exceptions import DAYS_MAX, expiry, fields_of, propose
-from console.alert_exceptions import Asked as ExceptionAsked
-from console.alert_fold import Folded, folded
-from console.alert_queue import (
+from console.alerts import queries as alert_queries
+from console.alerts.exceptions import DAYS_MAX, expiry, fields_of, propose
+from console.alerts.exceptions import Asked as ExceptionAsked
+from console.alerts.fold import Folded, folded
+from console.alerts.queue import (
     NOBODY,
     ROWS_MAX,
     QueueSearch,
@@ -20,17 +20,17 @@ from console.alert_queue import (
     queue,
     tally,
 )
-from console.alert_view import view_of
-from console.alert_work import change_many, change_one, one_alert, rendered
-from console.case_book import cases_with
-from console.context import Api, Asked, saw
-from console.moment import parse_moment
+from console.alerts.view import view_of
+from console.alerts.work import change_many, change_one, one_alert, rendered
+from console.cases.book import cases_with
+from console.health.rules import rule_of
 from console.pages.form import Fields, Form
 from console.pages.page import Page, Table, action, page, see
 from console.pages.rendering import ago, link
-from console.problems import Refused
-from console.recording import event
-from console.rules import rule_of
+from console.record.recording import event
+from console.search.moment import parse_moment
+from console.web.context import Api, Asked, saw
+from console.web.problems import Refused
 from schemas.alert import SEVERITIES, STATUSES, Status
 from schemas.views import AlertChangeAsked
 

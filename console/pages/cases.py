@@ -7,17 +7,18 @@ import orjson
 from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from console import case_book, case_work
-from console.case_book import Case, Wanted
-from console.case_export import export_of, hashes_of
-from console.case_view import CSV_COLUMNS, case_shown, rows_of
-from console.context import Api, Asked, saw
-from console.lookups import Text, Token
+from console.cases import book as case_book
+from console.cases import work as case_work
+from console.cases.book import Case, Wanted
+from console.cases.export import export_of, hashes_of
+from console.cases.view import CSV_COLUMNS, case_shown, rows_of
 from console.pages.form import Fields, Form
 from console.pages.page import Page, Table, action, page, see
 from console.pages.rendering import link
-from console.problems import Refused
 from console.query.write import and_, term
+from console.search.lookups import Text, Token
+from console.web.context import Api, Asked, saw
+from console.web.problems import Refused
 from schemas.alert import SEVERITIES, Severity
 from schemas.case import CaseAsked, CaseChangeAsked, CaseNoteAsked, MemberAsked, MembersAsked
 from schemas.console_mark import TENANT as CONSOLE_TENANT

@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Response
 from fastapi import Query as Parameters
 from pydantic import BaseModel, ConfigDict, Field
 
-from console.completing import completed
-from console.context import Asked, each_once, json_answer, needs, saw
 from console.query.lexer import TEXT_MAX
+from console.search.completing import completed
+from console.web.context import Asked, each_once, json_answer, needs, saw
 
 routes: Final = APIRouter()
 

@@ -6,18 +6,18 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 
-from console import entities
-from console.brief import brief, brief_rows
-from console.context import Api, Asked, saw
-from console.entities import DAYS, Entity
-from console.moment import rfc3339
+from console.entities import everything as entities
+from console.entities.everything import DAYS, Entity
 from console.pages.page import Page, Table, page
-from console.period import CHOICES, Period, PeriodAsked
-from console.problems import Refused
 from console.query.conditions import Conditions
 from console.query.scope import scoped
 from console.query.write import and_, term
-from console.reading import IN_ORDER
+from console.search.brief import brief, brief_rows
+from console.search.moment import rfc3339
+from console.search.period import CHOICES, Period, PeriodAsked
+from console.search.reading import IN_ORDER
+from console.web.context import Api, Asked, saw
+from console.web.problems import Refused
 
 routes: Final = APIRouter()
 NAME_MAX: Final = 1_024  # as long as the longest of these fields in an event

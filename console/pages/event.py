@@ -7,16 +7,18 @@ from typing import Annotated, Any, Final, Literal
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from console import around, diff, event_alerts, lookups
-from console.context import Api, Asked, saw
+from console.alerts import of_event as event_alerts
+from console.entities import diff
 from console.pages import event_view
 from console.pages.event_view import Around
 from console.pages.page import Page, page
 from console.pages.rendering import link
 from console.pages.search import address_of
-from console.problems import Refused
-from console.provenance import provenance
-from console.rendering import Row, details_text, render_event, render_raw
+from console.search import around, lookups
+from console.search.provenance import provenance
+from console.search.rendering import Row, details_text, render_event, render_raw
+from console.web.context import Api, Asked, saw
+from console.web.problems import Refused
 
 routes: Final = APIRouter()
 AROUND_EACH: Final = 8  # on both sides: what a screen shows

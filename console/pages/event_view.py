@@ -10,7 +10,7 @@ from console.pages.rendering import link
 from console.query.conditions import Conditions
 from console.query.scope import scoped
 from console.query.write import details, quoted, term
-from console.rendering import Row, render_address
+from console.search.rendering import Row, render_address
 from schemas.actions import ACTIONS
 
 LEAVES_MAX: Final = 200  # a person reads no more at first; "show all" has the rest

@@ -6,14 +6,14 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from console import exports
-from console.context import Api, Asked, needs, saw
+from console.export import routes as exports
 from console.export.fields import COLUMNS
 from console.export.jobs import Job, may_change
 from console.export.showing import show
 from console.pages.form import Fields, Form
 from console.pages.page import Page, Table, action, page, see
-from console.problems import Refused, problem_of_fault
+from console.web.context import Api, Asked, needs, saw
+from console.web.problems import Refused, problem_of_fault
 from schemas.export import FORMATS, QUERY_CHARS_MAX, ExportAsked
 
 routes: Final = APIRouter()

@@ -6,8 +6,8 @@ from typing import Annotated, Final
 from fastapi import Depends, Request
 from starlette.datastructures import FormData
 
-from console.context import api_of
-from console.problems import Refused
+from console.web.context import api_of
+from console.web.problems import Refused
 
 CSRF: Final = "csrf"
 FIELDS_MAX: Final = 1_000

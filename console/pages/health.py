@@ -4,9 +4,9 @@ from typing import Final
 
 from fastapi import APIRouter
 
-from console.context import Asked, saw, whole
-from console.health import look
+from console.health.whole import look
 from console.pages.page import Page, Table, page
+from console.web.context import Asked, saw, whole
 
 routes: Final = APIRouter()
 REFRESH_S: Final = 15  # each look asks Kafka and the store about ten small questions

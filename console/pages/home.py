@@ -5,8 +5,8 @@ from typing import Final
 from fastapi import APIRouter, Depends, Response
 
 from console.access import Permission
-from console.context import Asked, each_once, needs
 from console.pages.page import see
+from console.web.context import Asked, each_once, needs
 
 routes: Final = APIRouter(dependencies=[Depends(each_once)])
 _BEGINNINGS: Final[tuple[tuple[Permission, str], ...]] = (

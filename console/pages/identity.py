@@ -5,8 +5,6 @@ from typing import Final
 from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import RedirectResponse
 
-from console.context import Api, Asked, each_once
-from console.front import read_cookie
 from console.pages.login import cookie_name, knock_of, login_page, welcome
 from console.pages.page import Page, respond
 from console.people.accounts import UNKNOWN
@@ -15,7 +13,9 @@ from console.people.login import WrongLogin, tell_failed
 from console.people.mapping import NotMapped, guest_of
 from console.people.provider import TRIP_S, NotProven, Provider, ProviderAway, new_trip, read_trip
 from console.people.telling import people_of
-from console.problems import Refused
+from console.web.context import Api, Asked, each_once
+from console.web.front import read_cookie
+from console.web.problems import Refused
 
 routes: Final = APIRouter(dependencies=[Depends(each_once)])
 TRIP: Final = "audit_login"  # the cookie that keeps the secret of a login under way

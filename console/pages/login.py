@@ -5,16 +5,16 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Depends, Query, Request, Response
 
 from console.access import Principal
-from console.context import Api, Asked, each_once
-from console.front import COOKIE, read_cookie
-from console.gate import CLIENT, PRINCIPAL
 from console.pages.form import Fields, Form
 from console.pages.page import Page, action, respond, see
 from console.people import links
 from console.people.login import NAME_MAX, Knock, WrongLogin, log_in, log_out, redeem
 from console.people.telling import people_of
 from console.people.way import safe_next
-from console.problems import Refused
+from console.web.context import Api, Asked, each_once
+from console.web.front import COOKIE, read_cookie
+from console.web.gate import CLIENT, PRINCIPAL
+from console.web.problems import Refused
 
 routes: Final = APIRouter(dependencies=[Depends(each_once)])
 FIELDS_MAX: Final = 16

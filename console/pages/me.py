@@ -5,7 +5,6 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from console.access import PERMISSIONS, ROLES
-from console.context import Api, Asked, saw
 from console.pages.form import Fields
 from console.pages.page import Page, action, page, see
 from console.people import accounts
@@ -24,7 +23,8 @@ from console.people.passwords import LENGTH_MAX, LENGTH_MIN
 from console.people.rendering import render_me, render_session, render_token
 from console.people.tokens import DAYS, DAYS_MAX, NAME_MAX
 from console.people.words import ABOUT, RIGHTS
-from console.problems import Refused
+from console.web.context import Api, Asked, saw
+from console.web.problems import Refused
 from schemas.views import View
 
 routes: Final = APIRouter()

@@ -13,9 +13,9 @@ from fastapi import APIRouter, Depends, Request, Response
 from starlette.responses import RedirectResponse
 
 from console.access import Permission
-from console.context import NOBODY, api_of, each_once, needs
 from console.pages.rendering import render
-from console.problems import Refused
+from console.web.context import NOBODY, api_of, each_once, needs
+from console.web.problems import Refused
 from schemas.spreadsheet import defused
 
 Shape = Literal["html", "json", "csv"]

@@ -7,13 +7,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 
 from console.access import ROLES
-from console.context import Api, Asked, saw
 from console.pages.form import Fields
 from console.pages.page import Page, Table, action, page, see
 from console.pages.rendering import link
 from console.people import accounts
 from console.people.accounts import Account, require_roles
-from console.people.api import address_of
 from console.people.changes import Wanted, create_account, edit_account, reset_password
 from console.people.credentials import (
     revoke_session,
@@ -23,7 +21,9 @@ from console.people.credentials import (
 )
 from console.people.links import LINK_MS
 from console.people.rendering import moment, render_account, render_session, render_token
+from console.people.routes import address_of
 from console.people.words import ABOUT
+from console.web.context import Api, Asked, saw
 from schemas.views import View
 
 routes: Final = APIRouter()

@@ -6,15 +6,15 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 from pydantic import Field
 
-from console import cursor, lookups, rendering
-from console.context import Asked, saw, whole
-from console.cursor import fingerprint
-from console.lookups import QuarantineSearch
 from console.pages.form import Fields
 from console.pages.page import Page, Table, action, page, see
 from console.pages.rendering import link
-from console.problems import Refused
-from console.recording import event
+from console.record.recording import event
+from console.search import cursor, lookups, rendering
+from console.search.cursor import fingerprint
+from console.search.lookups import QuarantineSearch
+from console.web.context import Asked, saw, whole
+from console.web.problems import Refused
 from schemas.views import ReplayAsked
 
 routes: Final = APIRouter()

@@ -5,10 +5,10 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query
 
-from console import reads
-from console.context import Asked, saw
 from console.pages.page import Page, Table, page
-from console.reads import ReadsAsked
+from console.record import reads
+from console.record.reads import ReadsAsked
+from console.web.context import Asked, saw
 
 routes: Final = APIRouter()
 _COLUMNS: Final = (

@@ -5,11 +5,11 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 
 from console.access import GRANTS, ROLES
-from console.context import Api, Asked, saw
 from console.pages.page import Page, Table, page
-from console.period import CHOICES
 from console.reports.making import KINDS, PERIOD_DEFAULT, ReportAsked, kinds, make
 from console.reports.routes import rows_of
+from console.search.period import CHOICES
+from console.web.context import Api, Asked, saw
 from schemas.report import LINE_COLUMNS, lines_of
 
 routes: Final = APIRouter()

@@ -6,17 +6,17 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import Field
 
-from console import resources
-from console.brief import brief, brief_rows
-from console.context import Api, Asked, saw
-from console.entities import Entity
-from console.moment import parse_moment, rfc3339
+from console.entities import resources
+from console.entities.everything import Entity
 from console.pages.entities import portrait, shapes
 from console.pages.page import Page, Table, page
-from console.period import CHOICES, Period, PeriodAsked
 from console.query.conditions import Conditions
 from console.query.scope import scoped
-from console.reading import IN_ORDER
+from console.search.brief import brief, brief_rows
+from console.search.moment import parse_moment, rfc3339
+from console.search.period import CHOICES, Period, PeriodAsked
+from console.search.reading import IN_ORDER
+from console.web.context import Api, Asked, saw
 
 routes: Final = APIRouter()
 _COLUMNS: Final = (

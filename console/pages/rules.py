@@ -5,10 +5,10 @@ from typing import Annotated, Final
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from console.context import Asked, saw
-from console.lookups import Text
+from console.health.rules import STATS_DAYS, rules_shown
 from console.pages.page import Page, Table, page
-from console.rules import STATS_DAYS, rules_shown
+from console.search.lookups import Text
+from console.web.context import Asked, saw
 from schemas.alert import SEVERITIES, Severity
 
 routes: Final = APIRouter()

@@ -8,20 +8,20 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import Field
 
-from console import around, cursor, saved
-from console.completing import CompleteAsked, completed
-from console.context import Api, Asked, each_once, json_answer, needs, saw
-from console.cursor import EVENT_KEY, fingerprint
-from console.facets import FIELDS, Facets, facets, render_facets
-from console.histogram import Histogram, histogram, render_histogram
 from console.pages import search_view
 from console.pages.page import Page, Table, page
 from console.pages.search_view import Here
 from console.query.fault import QueryError
 from console.query.write import and_
-from console.question import QUERY_MAX, Asking, Question, as_text, question
-from console.rendering import Row, details_text, render_event
-from console.search import ROWS_MAX
+from console.search import around, cursor, saved
+from console.search.asked import ROWS_MAX
+from console.search.completing import CompleteAsked, completed
+from console.search.cursor import EVENT_KEY, fingerprint
+from console.search.facets import FIELDS, Facets, facets, render_facets
+from console.search.histogram import Histogram, histogram, render_histogram
+from console.search.question import QUERY_MAX, Asking, Question, as_text, question
+from console.search.rendering import Row, details_text, render_event
+from console.web.context import Api, Asked, each_once, json_answer, needs, saw
 
 routes: Final = APIRouter()
 

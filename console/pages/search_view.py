@@ -4,14 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from console.facets import Facets
-from console.histogram import Histogram
-from console.moment import rfc3339
 from console.pages.rendering import link
 from console.query.text import text_of
 from console.query.tree import Node, Term, all_of
 from console.query.write import term
-from console.question import Question, extended, parts
+from console.search.facets import Facets
+from console.search.histogram import Histogram
+from console.search.moment import rfc3339
+from console.search.question import Question, extended, parts
 
 DEFAULT_COLUMNS: Final = (
     "timestamp",

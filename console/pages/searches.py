@@ -4,11 +4,11 @@ from typing import Final
 
 from fastapi import APIRouter, Response
 
-from console import saved
-from console.context import Asked, saw
 from console.pages.form import Fields, Form
 from console.pages.page import Page, Table, action, page, see
-from console.question import Asking, question
+from console.search import saved
+from console.search.question import Asking, question
+from console.web.context import Asked, saw
 from schemas.searches import COLUMNS_MAX, NAME_MAX, QUERY_MAX, SearchToSave
 
 routes: Final = APIRouter()

@@ -31,7 +31,7 @@ from console.pages import (
 )
 from console.pages.page import Page, respond
 from console.pages.rendering import STATIC, TYPES, VERSIONS
-from console.problems import Refused
+from console.web.problems import Refused
 from schemas.views import Problem
 
 site: Final = APIRouter(include_in_schema=False)

@@ -5,12 +5,12 @@ from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Request
 
-from console.context import Api, Asked, saw
 from console.pages.page import Page, Table, page
-from console.problems import Refused
 from console.sql.asking import SqlAsked, answer, desk_of, told
 from console.sql.desk import Answer
 from console.sql.views import views_of
+from console.web.context import Api, Asked, saw
+from console.web.problems import Refused
 
 routes: Final = APIRouter()
 SHOWN_MAX: Final = 500  # rows of HTML; more are in the CSV

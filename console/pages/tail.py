@@ -12,18 +12,18 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Response
 from starlette.responses import StreamingResponse
 
-from console.context import Api, Asked, each_once, needs, saw
-from console.moment import store_text
 from console.pages import search_view
 from console.pages.rendering import render
 from console.pages.search import SearchAsked, shown_rows
-from console.problems import Refused
 from console.query.conditions import Conditions
 from console.query.conditions import Query as Sql
-from console.question import Question, question
-from console.reading import BY_KEY, Reader
-from console.rendering import EVENT_SELECT, Row
-from console.search import COORDINATES, to_wide
+from console.search.asked import COORDINATES, to_wide
+from console.search.moment import store_text
+from console.search.question import Question, question
+from console.search.reading import BY_KEY, Reader
+from console.search.rendering import EVENT_SELECT, Row
+from console.web.context import Api, Asked, each_once, needs, saw
+from console.web.problems import Refused
 from schemas.errors import AuditError, Unavailable
 from schemas.tables import EVENTS
 

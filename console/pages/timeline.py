@@ -6,18 +6,18 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
-from console import timeline
-from console.brief import OLDEST_FIRST, brief, brief_rows
-from console.context import Api, Asked, saw
-from console.entities import Entity
-from console.moment import parse_moment, rfc3339
+from console.entities import timeline
+from console.entities.everything import Entity
+from console.entities.timeline import MINUTES_DEFAULT, MINUTES_MAX
 from console.pages.entities import canonical
 from console.pages.page import Page, Table, page
 from console.pages.rendering import link
 from console.query.conditions import Conditions
 from console.query.scope import scoped
 from console.query.write import and_, between, term
-from console.timeline import MINUTES_DEFAULT, MINUTES_MAX
+from console.search.brief import OLDEST_FIRST, brief, brief_rows
+from console.search.moment import parse_moment, rfc3339
+from console.web.context import Api, Asked, saw
 
 routes: Final = APIRouter()
 _MINUTE_US: Final = 60_000_000

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from console.access import ROLES, Role
-from console.auth import SERVICE
-from console.problems import Refused
+from console.web.auth import SERVICE
+from console.web.problems import Refused
 from schemas.console_mark import TENANT as CONSOLE_TENANT
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@+\-]{0,127}")

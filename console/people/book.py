@@ -8,8 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from console.access import Principal
-from console.auth import SERVICE, ServiceToken
-from console.metrics import ConsoleMetrics
 from console.people import sessions, tokens
 from console.people.accounts import Account
 from console.people.limit import LoginLimit
@@ -19,6 +17,8 @@ from console.people.secret import SECRET_CHARS, derived
 from console.people.sessions import Lifetimes, Session
 from console.people.tokens import Token
 from console.state import State
+from console.web.auth import SERVICE, ServiceToken
+from console.web.metrics import ConsoleMetrics
 from runtime.clock import Clock
 
 CSRF: Final = "csrf"

@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from console.access import Principal, Role
-from console.context import Api
 from console.people import accounts, links, sessions
 from console.people.accounts import Account
 from console.people.credentials import require_tokens_ended, revoke_all_tokens
 from console.people.links import LINK_MS, Link
 from console.people.passwords import require_good
 from console.people.telling import ACCOUNTS, change, people_of, rehearse
-from console.problems import Refused
+from console.web.context import Api
+from console.web.problems import Refused
 
 
 @dataclass(frozen=True, slots=True)

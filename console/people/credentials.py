@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from console.access import PERMISSIONS, Permission, Principal, Role
-from console.auth import SERVICE
-from console.context import Api
 from console.people import accounts, sessions, tokens
 from console.people.accounts import Account
 from console.people.rendering import moment
 from console.people.sessions import Session
 from console.people.telling import SESSIONS, TOKENS, change, people_of
 from console.people.tokens import DAY_MS, DAYS_MAX, NAME_MAX, Token
-from console.problems import Refused
+from console.web.auth import SERVICE
+from console.web.context import Api
+from console.web.problems import Refused
 
 
 @dataclass(frozen=True, slots=True)

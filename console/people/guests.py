@@ -4,12 +4,12 @@ import sqlite3
 from dataclasses import replace
 
 from console.access import Principal
-from console.context import Api
 from console.people import accounts
 from console.people.accounts import Account
 from console.people.login import Knock, enter, tell_failed
 from console.people.mapping import Guest, NotMapped
 from console.people.telling import ACCOUNTS, change
+from console.web.context import Api
 
 
 async def admit(api: Api, guest: Guest, knock: Knock) -> str:

@@ -6,15 +6,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from console.access import ROLES, Principal
-from console.alert_changes import SOURCE
-from console.context import Api
+from console.alerts.changes import SOURCE
 from console.people import accounts, links, sessions
 from console.people.accounts import OWNER, UNKNOWN, Account
 from console.people.book import People, principal_of_session
 from console.people.secret import digest
 from console.people.sessions import Arrival, Session
 from console.people.telling import ACCOUNTS, change, people_of, tell
-from console.problems import Refused
+from console.web.context import Api
+from console.web.problems import Refused
 
 SUCCESS: Final = "authentication.login.success"
 FAILED: Final = "authentication.login.failed"

@@ -9,7 +9,7 @@ from typing import Final
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from console.problems import Refused
+from console.web.problems import Refused
 
 LENGTH_MIN: Final = 12  # characters; NIST SP 800-63B asks for 8 with, 15 without a second factor
 LENGTH_MAX: Final = 256  # so that nobody makes us hash a novel

@@ -3,10 +3,10 @@
 from typing import Any
 
 from console.access import PERMISSIONS, ROLES, Principal
-from console.moment import rfc3339
 from console.people.accounts import Account
 from console.people.sessions import Session
 from console.people.tokens import Token
+from console.search.moment import rfc3339
 
 
 def moment(at_ms: int | None) -> str | None:

@@ -9,10 +9,10 @@ import sqlite3
 from collections.abc import Callable
 from typing import Any, Final, TypeVar, Unpack
 
-from console import recording
-from console.context import Api
 from console.people.book import People
-from console.problems import Refused
+from console.record import recording
+from console.web.context import Api
+from console.web.problems import Refused
 
 T = TypeVar("T")
 ACCOUNTS: Final = "audit_accounts"

@@ -7,7 +7,7 @@ from typing import Final
 from console.access import PERMISSIONS, Permission, Role
 from console.people.accounts import Account, find, read_roles, write_roles
 from console.people.secret import PREFIX, SECRET_CHARS, digest, new_key, new_secret
-from console.problems import Refused
+from console.web.problems import Refused
 
 DAY_MS: Final = 86_400_000
 DAYS_MAX: Final = 365

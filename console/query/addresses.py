@@ -4,7 +4,7 @@ import ipaddress
 import re
 from typing import Final
 
-from console.problems import Refused
+from console.web.problems import Refused
 
 _MAPPED: Final = 0xFFFF << 32  # IPv4 lies in ::ffff:0:0/96
 _STARS: Final = re.compile(r"((?:\d{1,3}\.){1,3})\*", re.ASCII)

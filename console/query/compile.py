@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from console.moment import parse_moment, store_text
 from console.query.addresses import address_range
 from console.query.conditions import Conditions, unbounded
 from console.query.fault import QueryError
@@ -16,6 +15,7 @@ from console.query.members import member_given, member_sql
 from console.query.patterns import details_sql, event_sql, pattern_sql
 from console.query.scope import IS_READ
 from console.query.tree import All, Either, Node, Not, Term
+from console.search.moment import parse_moment, store_text
 from schemas.alert import SEVERITIES
 from schemas.canary import CANARY
 

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from console.problems import Refused
+from console.web.problems import Refused
 
 FIELD: Final = "q"
 SHOWN_MAX: Final = 32  # characters of a name that a message repeats

@@ -2,10 +2,10 @@
 
 from typing import Final
 
-from console.problems import Refused
 from console.query.fault import FIELD
 from console.query.fields import field_of
 from console.query.tree import All, Node, Term, signed_terms
+from console.web.problems import Refused
 
 # An equal value of these is found without looking at every row.
 QUICK: Final = ("session", "user", "ip", "resource", "resource_id", "event")

@@ -1,12 +1,12 @@
 """A query within what somebody may see: the one way from a tree to what the store is asked."""
 
 from console.access import Principal
-from console.problems import Refused
 from console.query.compile import compile_query
 from console.query.conditions import Conditions
 from console.query.fault import FIELD
 from console.query.scope import scoped
 from console.query.tree import Node, Term, asks_for, signed_terms
+from console.web.problems import Refused
 from schemas.canary import CANARY
 
 

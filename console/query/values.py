@@ -5,13 +5,13 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from console.moment import parse_moment
-from console.problems import Refused
 from console.query.addresses import address_range, network_of_stars
 from console.query.fault import QueryError, shown
 from console.query.fields import FIELDS, MEMBER, NAMES, NUMBER_MAX, Field, Kind, nearest
 from console.query.lexer import Token
 from console.query.tree import ANYTHING, Node, Operator, Parts, Term, not_of
+from console.search.moment import parse_moment
+from console.web.problems import Refused
 
 STARS_MAX: Final = 8  # each `*` of a pattern multiplies the ways to match
 KEYS_MAX: Final = 8  # of a path into the details; deeper ones are searched as text

@@ -7,9 +7,7 @@ what was done about alerts is in access_control_log.py.
 from collections.abc import Sequence
 from typing import Final
 
-from console.moment import rfc3339, store_text
 from console.query.write import and_, term
-from console.rendering import Row
 from console.reports.part import (
     DAY_US,
     DORMANT_DAYS,
@@ -27,6 +25,8 @@ from console.reports.part import (
     select,
     table,
 )
+from console.search.moment import rfc3339, store_text
+from console.search.rendering import Row
 from schemas.report import Cell, Figure, ReportSection
 
 IS_LOGIN: Final = "(category = 'authentication' AND match(action, 'log_?in|sign_?in'))"

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from math import isnan
 from typing import Final
 
-from console.alert_queries import StatsSearch, stats_by_rule, stats_by_status
-from console.moment import rfc3339
+from console.alerts.queries import StatsSearch, stats_by_rule, stats_by_status
 from console.query.conditions import Conditions, Query
 from console.query.write import term
 from console.reports.part import (
@@ -21,6 +20,7 @@ from console.reports.part import (
     select,
     table,
 )
+from console.search.moment import rfc3339
 from schemas.report import Figure, ReportSection, ReportTable
 from schemas.tables import QUARANTINE
 

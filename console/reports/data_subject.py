@@ -12,7 +12,6 @@ import orjson
 
 from console.query.conditions import Conditions
 from console.query.write import either, term, text
-from console.rendering import Row
 from console.reports.part import (
     Answers,
     Listing,
@@ -27,6 +26,7 @@ from console.reports.part import (
     select,
     table,
 )
+from console.search.rendering import Row
 from schemas.report import Figure, ReportSection
 
 SUBJECT_MAX: Final = 1_000  # events about a person that are looked at: to find them costs most

@@ -7,20 +7,20 @@ from typing import Annotated, Final, NamedTuple
 
 from pydantic import Field
 
-from console.asking import ledger_now, maybe, maybe_brief
-from console.context import Api
-from console.entities import Entity
-from console.moment import rfc3339
-from console.period import DEFAULT, Period, PeriodAsked
-from console.problems import Refused
+from console.entities.everything import Entity
 from console.query.conditions import Conditions, Query
 from console.query.scope import IS_READ, scoped
 from console.query.write import and_, term
-from console.reading import QUERY_S_MAX
-from console.rendering import Row
 from console.reports import access_control, access_control_log, data_subject, protected_records
 from console.reports.part import Listing, Part, Scope, select
+from console.search.asking import ledger_now, maybe, maybe_brief
+from console.search.moment import rfc3339
+from console.search.period import DEFAULT, Period, PeriodAsked
+from console.search.reading import QUERY_S_MAX
+from console.search.rendering import Row
 from console.software import software
+from console.web.context import Api
+from console.web.problems import Refused
 from schemas.ledger import Ledger
 from schemas.report import Report, ReportKind, ReportProof, ReportSection
 from schemas.tables import BATCHES

@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from console.brief import WHY
-from console.diff import changes_of
-from console.moment import rfc3339
-from console.period import Period
+from console.entities.diff import changes_of
 from console.query.conditions import Conditions, Query
 from console.query.write import and_, term
-from console.rendering import Row, render_address
+from console.search.brief import WHY
+from console.search.moment import rfc3339
+from console.search.period import Period
+from console.search.rendering import Row, render_address
 from schemas.ledger import Ledger
 from schemas.report import Cell, Figure, ReportSection, ReportTable
 from schemas.tables import EVENTS

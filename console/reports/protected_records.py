@@ -6,10 +6,8 @@ Evidence for HIPAA 164.312(b), audit controls, and 164.308(a)(1)(ii)(D), review 
 from collections.abc import Sequence
 from typing import Final
 
-from console.access_list import break_glass
-from console.brief import WHY
+from console.entities.access_list import break_glass
 from console.query.write import term
-from console.rendering import Row
 from console.reports.access_control_log import parts as watching
 from console.reports.part import (
     Answers,
@@ -27,6 +25,8 @@ from console.reports.part import (
     what,
     who,
 )
+from console.search.brief import WHY
+from console.search.rendering import Row
 from schemas.report import Cell, ReportSection, ReportTable
 
 AUDIT: Final = "HIPAA 164.312(b)"

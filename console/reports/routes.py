@@ -4,9 +4,9 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 
-from console.context import Asked, json_answer, needs, saw
-from console.problems import Refused
 from console.reports.making import KINDS, ReportAsked, kinds, make
+from console.web.context import Asked, json_answer, needs, saw
+from console.web.problems import Refused
 from schemas.report import Report, ReportList
 
 routes: Final = APIRouter()

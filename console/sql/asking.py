@@ -6,13 +6,13 @@ import anyio
 from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from console.context import Api, Asked, json_answer, needs, saw
-from console.moment import parse_moment, store_text
-from console.problems import Refused
+from console.record.told import fingerprint
+from console.search.moment import parse_moment, store_text
 from console.sql.desk import ROWS_MAX, Answer, SqlDesk
 from console.sql.guard import STATEMENT_MAX
 from console.sql.views import Bound
-from console.told import fingerprint
+from console.web.context import Api, Asked, json_answer, needs, saw
+from console.web.problems import Refused
 from schemas.errors import AuditError
 from schemas.sql import SqlFound
 

@@ -18,9 +18,9 @@ from types import MappingProxyType
 from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from console.access import Principal
-from console.problems import Refused
 from console.sql.guard import STATEMENT_MAX, judge, judge_tables, refused
 from console.sql.views import VIEWS, Bound, narrowed
+from console.web.problems import Refused
 from runtime.store_errors import TooBroad
 from schemas.errors import AuditError, Broken, Misconfigured, StoreUnavailable
 

@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from console.problems import Refused
 from console.sql.allowed import (
     NEEDLE_MAX,
     NODES,
@@ -19,6 +18,7 @@ from console.sql.allowed import (
     needle_of,
 )
 from console.sql.tree import Branch, parse
+from console.web.problems import Refused
 
 STATEMENT_MAX: Final = 16_000  # characters
 _SIMPLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from console.alert_fold import folded
+from console.alerts.fold import folded
 from tests.browser.conftest import Console, OpenPage
 
 WIDTHS = (375, 1440)

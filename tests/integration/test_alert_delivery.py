@@ -20,7 +20,7 @@ from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
 from cli.alert_desk import change_writer
-from console.alert_changes import AlertChange
+from console.alerts.changes import AlertChange
 from consumers.alerts.quiet import QuietHours
 from consumers.alerts.routing import Escalation, Match, Route, Routing
 from consumers.alerts.service import CONDITIONS, AlertService, Policy, run_alerts

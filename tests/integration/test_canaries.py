@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 
 from cli.canary_service import CanaryMetrics, CanaryPorts, CanaryRunner, Messages, raise_first
 from cli.canary_service import send_alert as send
-from console.canaries import canary_probe, last_of_each, state_of
+from console.health.canaries import canary_probe, last_of_each, state_of
 from consumers.alerts.service import CONDITIONS, AlertService, run_alerts
 from consumers.migrate import migrate
 from detections.canary import Canary, plan_canaries

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from console.access import ROLES, Principal
-from console.cursor import ALERT_KEY, EVENT_KEY, Cursor, decode, encode
-from console.moment import microseconds, parse_moment, rfc3339
-from console.problems import Refused
 from console.query.patterns import like
-from console.search import Search, address_range, conditions, page, to_coordinates
+from console.search.asked import Search, address_range, conditions, page, to_coordinates
+from console.search.cursor import ALERT_KEY, EVENT_KEY, Cursor, decode, encode
+from console.search.moment import microseconds, parse_moment, rfc3339
+from console.web.problems import Refused
 
 ANYBODY = Principal("p", frozenset(ROLES))
 OF_ACME = Principal("p", frozenset(ROLES), "acme")

@@ -8,13 +8,13 @@ import httpx
 import pytest
 from pydantic import SecretStr
 
-from console.api import Api, build_api
-from console.auth import ServiceToken
+from console.health.probes import store_probes
 from console.ports import Ports, Read, unwritable
-from console.probes import store_probes
-from console.reading import Reader
-from console.service import is_too_broad
+from console.search.reading import Reader
 from console.state import State
+from console.web.api import Api, build_api
+from console.web.auth import ServiceToken
+from console.web.service import is_too_broad
 from consumers.migrate import migrate
 from runtime.clickhouse import Store
 from tests.integration.api.stored import (

@@ -11,16 +11,16 @@ import orjson
 from pydantic import SecretStr
 
 from console.access import Principal
-from console.api import Api, build_api
-from console.auth import ServiceToken
 from console.export.desk import Desk, ExportLimits
 from console.export.making import Threads
 from console.export.worker import Worker
 from console.ports import Ports, Read
-from console.problems import Refused
-from console.reading import Reader
-from console.service import is_too_broad
+from console.search.reading import Reader
 from console.state import State
+from console.web.api import Api, build_api
+from console.web.auth import ServiceToken
+from console.web.problems import Refused
+from console.web.service import is_too_broad
 from runtime.clickhouse import Store
 from schemas.canary import CANARY
 from schemas.console_mark import READ

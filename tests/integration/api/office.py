@@ -9,11 +9,11 @@ import httpx
 
 from cli.alert_desk import change_writer
 from console.access import Permission, Principal, Role
-from console.api import Api, build_api
 from console.ports import Ports, Read
-from console.reading import Reader
-from console.service import is_too_broad
+from console.search.reading import Reader
 from console.state import State
+from console.web.api import Api, build_api
+from console.web.service import is_too_broad
 from consumers.alerts.book import Book
 from consumers.alerts.planning import Placed
 from runtime.clickhouse import Store

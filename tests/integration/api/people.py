@@ -9,17 +9,17 @@ import httpx
 from argon2 import PasswordHasher
 from pydantic import SecretStr
 
-from console.api import Api, build_api
-from console.auth import ServiceToken
-from console.front import Front
-from console.gate import Gate
 from console.people.book import People
 from console.people.passwords import Passwords
 from console.people.provider import Provider
 from console.ports import Ports, Read
-from console.reading import Reader
-from console.service import is_too_broad
+from console.search.reading import Reader
 from console.state import State
+from console.web.api import Api, build_api
+from console.web.auth import ServiceToken
+from console.web.front import Front
+from console.web.gate import Gate
+from console.web.service import is_too_broad
 from tests.integration.api.stored import NOW_MS, TOKEN, ledger, replay
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)

@@ -14,20 +14,20 @@ from fastapi import FastAPI
 from fastapi.routing import iter_route_contexts
 from pydantic import SecretStr
 
-from console.api import Api, build_api
-from console.auth import ServiceToken
 from console.export.desk import Desk, ExportLimits
 from console.export.making import Threads
-from console.gate import is_long
-from console.metrics import ConsoleMetrics
+from console.health.probes import store_probes
 from console.people.book import People
 from console.people.sessions import Lifetimes
 from console.ports import Ports, Read
-from console.probes import store_probes
-from console.reading import Reader
-from console.service import is_too_broad
+from console.search.reading import Reader
 from console.sql.desk import SqlDesk
 from console.state import State
+from console.web.api import Api, build_api
+from console.web.auth import ServiceToken
+from console.web.gate import is_long
+from console.web.metrics import ConsoleMetrics
+from console.web.service import is_too_broad
 from runtime.clickhouse import Store
 from schemas.actions import ACTIONS
 from schemas.reads import READ_ACTIONS, read_kind

@@ -11,9 +11,9 @@ from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
 from console.access import GRANTS, ROLES, Permission
-from console.context import Needs
-from console.gate import is_long
 from console.pages.form import read_form
+from console.web.context import Needs
+from console.web.gate import is_long
 from tests.integration.api.people import House, house
 
 # What a browser needs before anybody is known; each says what it tells.

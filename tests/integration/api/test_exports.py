@@ -18,8 +18,8 @@ from console.access import Principal
 from console.export import plan
 from console.export.desk import ExportLimits
 from console.export.fields import FIELDS
-from console.exports import desk_of
-from console.rendering import EVENT_SELECT, render_event
+from console.export.routes import desk_of
+from console.search.rendering import EVENT_SELECT, render_event
 from console.state import State
 from consumers.migrate import migrate
 from runtime.clickhouse import Store

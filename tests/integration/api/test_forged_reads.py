@@ -8,7 +8,7 @@ import pytest
 from cli.own_events import own_message
 from console.access import Principal
 from console.ports import Read
-from console.recording import event_of_read
+from console.record.recording import event_of_read
 from detections.sigma.detector import SigmaDetector
 from pipeline.enrich import Terms
 from pipeline.run import Run

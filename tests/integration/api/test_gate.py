@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from console.ports import Ports
-from console.reading import Bounds
-from console.service import ApiService, run_api
+from console.search.reading import Bounds
+from console.web.service import ApiService, run_api
 from runtime.clickhouse import Store
 from schemas.errors import Misconfigured, StoreUnavailable
 from tests.integration.api.stored import (

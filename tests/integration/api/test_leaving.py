@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from console.api import Api, build_api
-from console.auth import ServiceToken
-from console.leaving import UntilGone
 from console.ports import Ports, Read
 from console.query.conditions import Query
-from console.reading import Reader
-from console.service import is_too_broad
+from console.search.reading import Reader
 from console.state import State
+from console.web.api import Api, build_api
+from console.web.auth import ServiceToken
+from console.web.leaving import UntilGone
+from console.web.service import is_too_broad
 from runtime.clickhouse import Store
 from tests.integration.api.stored import TOKEN, Clock, ledger, replay
 

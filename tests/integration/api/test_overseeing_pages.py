@@ -9,14 +9,14 @@ import orjson
 import pytest
 
 from console.access import Principal, Role
-from console.api import Api, build_api
-from console.doctor import Finding, Probe
-from console.health import judge
+from console.health.doctor import Finding, Probe
+from console.health.whole import judge
 from console.ports import Ports, Read
-from console.reading import Reader
-from console.service import is_too_broad
+from console.search.reading import Reader
 from console.sql.desk import SqlDesk
 from console.state import State
+from console.web.api import Api, build_api
+from console.web.service import is_too_broad
 from runtime.clickhouse import Store
 from schemas.errors import BrokerUnavailable
 from schemas.health import HealthOut

@@ -10,11 +10,11 @@ from typing import Any
 import httpx
 import pytest
 
-from console.front import Front
-from console.gate import LONG_EACH_MAX, Gate, GateTerms
 from console.people.book import People
-from console.problems import Refused
-from console.shield import Receive, Scope, Send
+from console.web.front import Front
+from console.web.gate import LONG_EACH_MAX, Gate, GateTerms
+from console.web.problems import Refused
+from console.web.shield import Receive, Scope, Send
 from schemas.errors import StoreUnavailable
 from tests.integration.api.people import PASSWORD, House, cookie_of, house
 from tests.integration.api.stored import TOKEN

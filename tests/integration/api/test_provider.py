@@ -18,9 +18,9 @@ from joserfc import jwt
 from joserfc.jwk import KeySet, OctKey, RSAKey
 from pydantic import SecretStr
 
-from console.front import Front
 from console.people.mapping import Worth
 from console.people.provider import Provider, ProviderTerms
+from console.web.front import Front
 from runtime.clock import SystemClock
 from runtime.ports import free_port
 from tests.integration.api.people import House, cookie_of, house

@@ -7,7 +7,7 @@ import pytest
 
 from console.access import Principal, Role
 from console.ports import Read
-from console.reading import Bounds
+from console.search.reading import Bounds
 from runtime.clickhouse import Store
 from tests.integration.api.stored import line, offsets, put, search
 

@@ -9,15 +9,15 @@ import httpx
 import pytest
 
 from console.access import Principal
-from console.api import Api, build_api
 from console.pages import tail
 from console.ports import Ports, Read
-from console.problems import Refused
 from console.query.conditions import Conditions
+from console.record.told import fingerprint
 from console.sql.asking import SqlAsked, answer
 from console.sql.desk import SqlDesk
 from console.state import State
-from console.told import fingerprint
+from console.web.api import Api, build_api
+from console.web.problems import Refused
 from runtime.clickhouse import Store
 from schemas.errors import StoreUnavailable
 from tests.integration.api.office import Known, Office

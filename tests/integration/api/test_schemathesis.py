@@ -13,9 +13,9 @@ from pydantic import SecretStr
 
 from cli.alert_desk import change_writer
 from cli.sql_service import sql_desk
-from console.described import FAULTS, PROBLEM_JSON
 from console.ports import Ports
-from console.service import ApiService, run_api
+from console.web.described import FAULTS, PROBLEM_JSON
+from console.web.service import ApiService, run_api
 from runtime.clickhouse import Store
 from runtime.settings import StoreSettings
 from tests.integration.api.stored import TOKEN, ledger, replay

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from console.access import Permission, Principal, Role
-from console.auth import ServiceToken
 from console.ports import Read
+from console.web.auth import ServiceToken
 from runtime.clickhouse import Store
 from schemas.overview import FacetsOut, HistogramOut
 from schemas.searches import SavedSearches

@@ -9,10 +9,10 @@ import orjson
 import pytest
 
 from console.access import Principal
-from console.problems import Refused
 from console.sql import desk as running
 from console.sql.desk import BARRIER, SETTINGS, Answer, SqlDesk
 from console.sql.views import Bound, narrowed
+from console.web.problems import Refused
 from runtime.clickhouse import Store
 
 EVER = Bound("1970-01-01 00:00:00.000000", "2200-01-01 00:00:00.000000")

@@ -7,10 +7,10 @@ import orjson
 import pytest
 
 from console.access import Principal
-from console.problems import Refused
 from console.sql.allowed import FUNCTIONS
 from console.sql.desk import Answer, SqlDesk
 from console.sql.views import VIEWS, Bound
+from console.web.problems import Refused
 from runtime.clickhouse import Store
 from tests.integration.api.stored import line, put
 

@@ -8,8 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
-from console.crowd import LOOKUPS, STRANGERS
-from console.gate import REQUESTS_MAX, WAITING_MAX, Gate, GateTerms
+from console.web.crowd import LOOKUPS, STRANGERS
+from console.web.gate import REQUESTS_MAX, WAITING_MAX, Gate, GateTerms
 from tests.integration.api.people import PASSWORD, House, house
 
 MANY = REQUESTS_MAX + WAITING_MAX

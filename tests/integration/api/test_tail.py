@@ -9,17 +9,17 @@ import pytest
 from pydantic import SecretStr
 
 from console.access import Principal
-from console.api import Api
-from console.auth import ServiceToken
 from console.pages import tail
 from console.pages.search import SearchAsked
 from console.pages.tail import Tail
 from console.ports import Ports, Read
 from console.query.conditions import Conditions
 from console.query.scope import scoped
-from console.reading import Reader
-from console.service import is_too_broad
+from console.search.reading import Reader
 from console.state import State
+from console.web.api import Api
+from console.web.auth import ServiceToken
+from console.web.service import is_too_broad
 from runtime.clickhouse import Store
 from runtime.clock import SystemClock
 from schemas.errors import StoreUnavailable

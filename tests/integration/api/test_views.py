@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from console.doctor import Finding, Probe
+from console.health.doctor import Finding, Probe
 from console.ports import Read
 from consumers.alerts.book import Book
 from consumers.alerts.planning import Placed
@@ -138,7 +138,7 @@ async def test_the_description_names_every_route_and_parameter(ask: Any) -> None
 
 
 async def test_a_probe_that_hangs_or_fails_is_a_failed_check() -> None:
-    from console.doctor import examine  # noqa: PLC0415
+    from console.health.doctor import examine  # noqa: PLC0415
 
     async def hang() -> Finding:
         await asyncio.sleep(60)

@@ -9,14 +9,14 @@ import pytest
 from pydantic import SecretStr
 
 from cli.alert_desk import change_writer
-from console.alert_work import UNTRIED
-from console.api import Api, build_api
-from console.auth import ServiceToken
+from console.alerts.work import UNTRIED
 from console.ports import Ports
-from console.problems import Refused
-from console.reading import Reader
-from console.service import is_too_broad
+from console.search.reading import Reader
 from console.state import State
+from console.web.api import Api, build_api
+from console.web.auth import ServiceToken
+from console.web.problems import Refused
+from console.web.service import is_too_broad
 from consumers.alerts.book import Book
 from consumers.alerts.planning import Placed
 from consumers.alerts.schedule import Attempt

@@ -5,9 +5,9 @@ import json
 import re
 from typing import Any
 
-from console.moment import parse_moment
 from console.query.patterns import SAID
 from console.query.tree import All, Either, Node, Not, Parts, Term
+from console.search.moment import parse_moment
 from schemas.alert import SEVERITIES
 
 ORDER: tuple[str, ...] = SEVERITIES

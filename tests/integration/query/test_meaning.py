@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from console.query import QueryError, compile_query, parse, text_of
 from console.query.tree import Node, Term, all_of, either_of, not_of
 from console.query.values import STARS_MAX
-from console.search import to_coordinates
+from console.search.asked import to_coordinates
 from runtime.clickhouse import Store
 from tests.integration.query.conftest import ACTIONS, USERS
 from tests.integration.query.oracle import holds

@@ -15,7 +15,7 @@ from cli.client import Refused
 from cli.main import main
 from cli.read import search
 from cli.rule_folder import read_folder
-from console.scan import MEMBERS
+from console.search.scan import MEMBERS
 from detections.rule_lint import SEARCH_OPTIONS
 from detections.sigma.load import load_rules
 from detections.sigma.vocabulary import PLACEHOLDERS

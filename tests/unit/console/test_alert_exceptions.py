@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 import yaml
 
-from console.alert_exceptions import Asked, exactly, expiry, propose
-from console.problems import Refused
+from console.alerts.exceptions import Asked, exactly, expiry, propose
+from console.web.problems import Refused
 from detections.sigma.load import load_rules
 from detections.sigma.ruleset import RuleFile
 from schemas.rule import RuleView

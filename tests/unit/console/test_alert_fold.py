@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from console.alert_fold import folded
+from console.alerts.fold import folded
 
 
 def alert(name: str, **fields: Any) -> dict[str, Any]:

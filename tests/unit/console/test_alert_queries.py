@@ -2,8 +2,8 @@
 
 import pytest
 
-from console.alert_queries import AlertSearch, newest_alert, target_states
-from console.problems import Refused
+from console.alerts.queries import AlertSearch, newest_alert, target_states
+from console.web.problems import Refused
 
 ONLY = "tenant = {tenant:String}"
 

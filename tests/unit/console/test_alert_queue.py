@@ -2,8 +2,8 @@
 
 import pytest
 
-from console.alert_queue import QueueSearch, assignees, counts, following, queue, tally
-from console.problems import Refused
+from console.alerts.queue import QueueSearch, assignees, counts, following, queue, tally
+from console.web.problems import Refused
 
 ONLY = "tenant = {tenant:String}"
 NOW_US = 1_760_300_000_000_000

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.alert_runbook import link_of, steps
+from console.alerts.runbook import link_of, steps
 from console.query.parse import parse
 
 AT_US = 1_760_300_000_000_000  # 2025-10-12T20:13:20Z

@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from console.access import ROLES
-from console.auth import ServiceToken, load_token
+from console.web.auth import ServiceToken, load_token
 from schemas.errors import Misconfigured
 
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from console.case_book import Member, Note
-from console.case_view import PARTICIPANTS_MAX, participants, timeline
+from console.cases.book import Member, Note
+from console.cases.view import PARTICIPANTS_MAX, participants, timeline
 
 
 def member(ref: str, at_us: int, kind: str = "event") -> Member:

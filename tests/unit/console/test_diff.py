@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console.diff import ABSENT, LINES_MAX, TEXT_MAX, changes, changes_of, read, words
+from console.entities.diff import ABSENT, LINES_MAX, TEXT_MAX, changes, changes_of, read, words
 
 
 def sides(before: object, after: object) -> list[tuple[str, str | None, str | None]]:

@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 
-from console import facets
-from console.facets import PLAIN, PROBE, ROWS_EXACT_MAX, ROWS_SAMPLED
-from console.problems import Refused
 from console.query.conditions import Query, unbounded
+from console.search import facets
+from console.search.facets import PLAIN, PROBE, ROWS_EXACT_MAX, ROWS_SAMPLED
+from console.web.problems import Refused
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import ipaddress
 
 import pytest
 
-from console.front import Front, read_cookie
+from console.web.front import Front, read_cookie
 
 PROXY = Front(proxies=[ipaddress.ip_network("10.0.0.0/8")])
 

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from console import histogram
-from console.histogram import BARS_MAX, STEPS_MAX, WIDTHS_S, Period, Span
-from console.moment import parse_moment
-from console.problems import Refused
 from console.query.conditions import Query, unbounded
+from console.search import histogram
+from console.search.histogram import BARS_MAX, STEPS_MAX, WIDTHS_S, Period, Span
+from console.search.moment import parse_moment
+from console.web.problems import Refused
 
 HOUR_S = 3_600
 DAY_S = 86_400

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from console.moment import (
+from console.search.moment import (
     FIRST_US,
     LAST_US,
     microseconds,
@@ -12,7 +12,7 @@ from console.moment import (
     rfc3339,
     store_text,
 )
-from console.problems import Refused
+from console.web.problems import Refused
 
 NOW_US = 1_760_300_000_000_000
 

@@ -13,9 +13,9 @@ from typing import Any
 import orjson
 import pytest
 
-from console.outbox import Bounds, Outbox, Parcel, outbox_probe
-from console.problems import Refused
+from console.record.outbox import Bounds, Outbox, Parcel, outbox_probe
 from console.state import State
+from console.web.problems import Refused
 from schemas.errors import AuditError, BadEvent, BrokerUnavailable
 
 
@@ -223,7 +223,7 @@ APPENDING = textwrap.dedent(
     """
     import asyncio, sys
     from pathlib import Path
-    from console.outbox import Outbox
+    from console.record.outbox import Outbox
     from console.state import State
     from tests.unit.console.test_outbox import Broker, event, prepare
 

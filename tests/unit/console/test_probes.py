@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-from console.doctor import Diagnosis, examine
-from console.probes import judge_level, store_probes, target_probe
+from console.health.doctor import Diagnosis, examine
+from console.health.probes import judge_level, store_probes, target_probe
 from schemas.errors import StoreUnavailable
 
 NOW_MS = 1_760_000_000_000

@@ -5,16 +5,16 @@ from typing import Any
 import pytest
 
 from cli.report import report
-from console.access_list import Asked, proof_of, summary, verdict
-from console.entities import Entity, usual
-from console.period import ALL, DEFAULT, period_of
-from console.problems import Refused
+from console.entities.access_list import Asked, proof_of, summary, verdict
+from console.entities.everything import Entity, usual
+from console.entities.resources import SHORT_MAX, runs, values_at
+from console.entities.timeline import minutes, tone
 from console.query.conditions import unbounded
 from console.query.parse import parse
 from console.reports.making import PERIOD_DEFAULT, proof
 from console.reports.part import change
-from console.resources import SHORT_MAX, runs, values_at
-from console.timeline import minutes, tone
+from console.search.period import ALL, DEFAULT, period_of
+from console.web.problems import Refused
 from schemas.ledger import Ledger
 
 NOW_US = 1_760_300_000_000_000  # 2025-10-12T20:13:20Z

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.access import Principal
-from console.polls import EVERY_MS, KNOWN_MAX, Polls, Silent
 from console.ports import Read
-from console.problems import Refused
-from console.recording import DETAILS_BYTES_MAX, event_of_read
+from console.record.polls import EVERY_MS, KNOWN_MAX, Polls, Silent
+from console.record.recording import DETAILS_BYTES_MAX, event_of_read
+from console.web.problems import Refused
 from producers.message import to_message
 from schemas.actions import ACTIONS
 from schemas.reads import READ_ACTIONS, READ_PATHS, read_kind

@@ -5,7 +5,7 @@ import json
 import orjson
 import pytest
 
-from console.rendering import member_text, render_address, render_changes, render_raw
+from console.search.rendering import member_text, render_address, render_changes, render_raw
 from schemas.errors import Broken
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from console.problems import Refused
 from console.sql.allowed import FUNCTIONS, is_function
 from console.sql.guard import judge, judge_tables
 from console.sql.tree import parse
+from console.web.problems import Refused
 
 LINES = [
     "SelectWithUnionQuery (children 1)",

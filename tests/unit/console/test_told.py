@@ -12,8 +12,8 @@ from console.access import Principal
 from console.ports import Read
 from console.query.fault import QueryError
 from console.query.parse import parse
-from console.recording import event_of_read
-from console.told import fingerprint, told_query, told_sql
+from console.record.recording import event_of_read
+from console.record.told import fingerprint, told_query, told_sql
 from producers.message import to_message
 from schemas.secrets import mask_text
 

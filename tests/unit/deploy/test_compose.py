@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from console.auth import load_token
+from console.web.auth import load_token
 from runtime.configuration import OTHER_NAMES, check, gather
 from runtime.settings import ALL, ApiSettings
 from tests.unit.deploy.files import (

@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from cli.rule_folder import shipped
-from console.scan import MEMBERS
+from console.search.scan import MEMBERS
 from detections.backtest import Backtest
 from schemas.alert import alert_id
 from schemas.catalogue import category_of, result_of, verb_of

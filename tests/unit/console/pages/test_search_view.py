@@ -7,12 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from console.access import Principal
-from console.facets import Facets, Value
-from console.histogram import Bar, Histogram, Span
 from console.pages import search_view
 from console.pages.search_view import DEFAULT_COLUMNS, Here
 from console.query.parse import parse
-from console.question import Asking, Question, as_text, question
+from console.search.facets import Facets, Value
+from console.search.histogram import Bar, Histogram, Span
+from console.search.question import Asking, Question, as_text, question
 
 ANYBODY = Principal("ann", frozenset({"analyst"}), "acme")
 

@@ -13,7 +13,7 @@ from console.people.passwords import (
     normal,
     require_good,
 )
-from console.problems import Refused
+from console.web.problems import Refused
 
 CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 

@@ -1,0 +1,1 @@
+"""Cases: events, alerts and notes that belong together, in order."""

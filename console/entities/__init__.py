@@ -1,0 +1,1 @@
+"""One user, address, session or resource: all that the log says of it, and when."""

@@ -1,0 +1,1 @@
+"""The state of the whole: what each part says, and which promises hold now."""
