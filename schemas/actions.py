@@ -89,8 +89,8 @@ settings.recording.updated|medium|Recording of calls changed|before:x after:x
 settings.notification.updated|info|Notifications changed|before:x after:x
 settings.sso.updated|high|Single sign-on changed|before:x after:x provider:s
 settings.ip_allowlist.updated|medium|Allowed networks changed|before:x after:x
-audit.search.saved|info|Search saved|name:s query:s before:x after:x
-audit.search.deleted|info|Saved search deleted|name:s
+audit.search.saved|info|Search saved|name:s query:x before:x after:x
+audit.search.deleted|info|Saved search deleted|name:s query:x
 audit.exception.proposed|low|Exception from a rule proposed|rule:s
 audit.quarantine.replayed|low|Quarantined messages judged again|path:s query:x rows:i kind:s
 """,

@@ -8,10 +8,17 @@ from starlette.datastructures import FormData
 
 from console.web.context import api_of
 from console.web.problems import Refused
+from schemas.views import View
 
 CSRF: Final = "csrf"
 FIELDS_MAX: Final = 1_000
 TEXT_MAX: Final = 16_384
+
+
+class Said(View):
+    """What was just done, to be said on the page that follows."""
+
+    done: str = ""
 
 
 class Form:

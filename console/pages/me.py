@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Query, Response
 
 from console.access import PERMISSIONS, ROLES
-from console.pages.form import Fields
+from console.pages.form import Fields, Said
 from console.pages.page import Page, action, page, see
 from console.people import accounts
 from console.people.accounts import require_roles
@@ -25,7 +25,6 @@ from console.people.tokens import DAYS, DAYS_MAX, NAME_MAX
 from console.people.words import ABOUT, RIGHTS
 from console.web.context import Api, Asked, saw
 from console.web.problems import Refused
-from schemas.views import View
 
 routes: Final = APIRouter()
 PASSWORD_MAX: Final = 1_024
@@ -34,12 +33,6 @@ SAID: Final = {
     "token": "The token is revoked.",
     "session": "The session is ended.",
 }
-
-
-class Said(View):
-    """What was just done, to be said on the page that follows."""
-
-    done: str = ""
 
 
 @page(routes, "/me", "own_account")

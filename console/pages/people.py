@@ -7,7 +7,7 @@ from urllib.parse import quote
 from fastapi import APIRouter, Query, Request, Response
 
 from console.access import ROLES
-from console.pages.form import Fields
+from console.pages.form import Fields, Said
 from console.pages.page import Page, Table, action, page, see
 from console.pages.rendering import link
 from console.people import accounts
@@ -24,7 +24,6 @@ from console.people.rendering import moment, render_account, render_session, ren
 from console.people.routes import address_of
 from console.people.words import ABOUT
 from console.web.context import Api, Asked, saw
-from schemas.views import View
 
 routes: Final = APIRouter()
 COLUMNS: Final = (
@@ -45,12 +44,6 @@ SAID: Final = {
     "token": "The token is revoked.",
     "session": "The session is ended.",
 }
-
-
-class Said(View):
-    """What was just done, to be said on the page that follows."""
-
-    done: str = ""
 
 
 @page(routes, "/people", "read_people")

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from console.access import Principal
 from console.people.telling import change
+from console.record.told import fingerprint, told_query
 from console.search.moment import rfc3339
 from console.web.context import Api
 from console.web.problems import Refused
@@ -53,7 +54,7 @@ async def save(api: Api, asked: SearchToSave) -> Saved:
         lambda db: _keep(db, values),
         resource=RESOURCE,
         resource_id=kept["search_id"] if kept else values["id"],
-        details={"name": asked.name, "query": asked.q, "shared": asked.shared},
+        details={"shared": asked.shared, **_told(asked.name, asked.q)},
     )
     return _rendered(row, by)
 
@@ -84,8 +85,13 @@ async def delete(api: Api, search_id: str) -> None:
         lambda db: _remove(db, values),
         resource=RESOURCE,
         resource_id=search_id,
-        details={"name": was["name"], "query": was["q"]},
+        details=_told(was["name"], was["q"]),
     )
+
+
+def _told(name: str, query: str) -> dict[str, Any]:
+    """Return what the event of a change says of a search, no secret of its query among it."""
+    return {"name": name, "query": told_query(query), **fingerprint(query)}
 
 
 def _who(by: Principal) -> dict[str, Any]:

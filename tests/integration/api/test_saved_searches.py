@@ -61,3 +61,17 @@ async def test_each_change_of_a_search_leaves_one_event_of_that_search(office: O
         ("audit.search.saved", search_id),
         ("audit.search.deleted", search_id),
     ]
+
+
+async def test_a_secret_in_a_saved_query_is_masked_where_it_is_told_of(office: Office) -> None:
+    query = "user:jane details.password:hunter2-of-jane result:denied"
+    async with office.client() as client:
+        made = await client.post("/v1/searches", json={"name": "a", "q": query})
+        form = {"csrf": "c" * 32, "search_id": made.json()["search_id"]}
+        await client.post("/searches/delete", data=form)
+    saved, deleted = (one["details"] for one in office.told)
+    for details in (saved, deleted):
+        assert "hunter2" not in str(details)
+        assert "user:jane" in details["query"]
+        assert "result:denied" in details["query"]
+        assert (len(details["asked_sha256"]), details["asked_length"]) == (64, len(query))
