@@ -1,5 +1,6 @@
 """Enrichment: from the fields of an event to the columns that are derived of them. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, Protocol
@@ -40,6 +41,8 @@ UNKNOWN_FIELDS_MAX: Final = 65_535  # what the column holds
 # they are: they are what an event is found by.
 _MASKED: Final = ("role", "on_behalf_of", "resource_id", "source", "reason")
 _COPIED: Final = ("event_id", "session_id", "request_id", *_MASKED)
+REASON_MAX: Final = 2_048  # characters, as the field of an event has it
+BREAK_GLASS: Final = "break_glass"  # what was done as an emergency: flag, and key of the details
 
 
 class Clients(Protocol):
@@ -109,6 +112,7 @@ class Met(NamedTuple):
     columns: bytes
     person: Person
     flags: tuple[str, ...]
+    is_emergency: bool
 
 
 class Located(NamedTuple):
@@ -165,6 +169,7 @@ class Enricher:
         self._house = lru_cache(maxsize=TENANTS_CACHED_MAX)(_house)
         self._meet = lru_cache(maxsize=USERS_CACHED_MAX)(self._find_person)
         self._is_off = terms.hours.is_off
+        self._is_emergency = lookups.policy.is_emergency_role
         self._canary_key = terms.canary_key
         self._locate = lru_cache(maxsize=ADDRESSES_CACHED_MAX)(self._find_place)
         self._file = lru_cache(maxsize=DEEDS_CACHED_MAX)(self._classify)
@@ -180,7 +185,7 @@ class Enricher:
         get = fields.get
         filed = self._file(fields["action"], get("result"), get("resource"), recorded_ms // DAY_MS)
         deed, kept, until, category, verb, result, severity, data_class, is_protected, flags = filed
-        met, person, met_flags = self._meet(fields["user"])
+        met, person, met_flags, is_emergency = self._meet(fields["user"])
         occurred, occurred_ms = parse(fields["timestamp"])
         is_off_hours = self._is_off(occurred)
         address = get("ip_address")
@@ -195,6 +200,9 @@ class Enricher:
             flags += (self._time_flag(ahead_ms),)
         if is_off_hours:
             flags += ("off_hours",)
+        role = get("role") or person.role
+        if is_emergency or (role and self._is_emergency(role)) or _breaks_glass(get("details")):
+            flags += (BREAK_GLASS,)
         if not FIELDS.issuperset(fields):
             own["unknown_fields"] = self._count_unknown(fields)
             flags += ("unknown_fields",)
@@ -211,7 +219,7 @@ class Enricher:
             category,
             verb,
             result,
-            get("role") or person.role,
+            role,
             person.department,
             person.status,
             *place,
@@ -248,7 +256,8 @@ class Enricher:
             columns["user_status"] = person.status
             if person.status.lower() not in ACTIVE:
                 flags.append("inactive_user")
-        return Met(to_members(columns), person, tuple(flags))
+        is_emergency = self._lookups.policy.is_emergency_user(user)
+        return Met(to_members(columns), person, tuple(flags), is_emergency)
 
     def _find_place(self, text: str) -> Located:
         address = parse_address(text)
@@ -300,6 +309,11 @@ def _house(tenant: str | None) -> bytes:
     return orjson.dumps({"tenant": tenant or "default"})[:-1]
 
 
+def _breaks_glass(details: Mapping[str, Any] | None) -> bool:
+    """Say whether the details of an event mark it as done in an emergency."""
+    return details is not None and details.get(BREAK_GLASS) is True
+
+
 def _own_columns(
     fields: Fields, *, is_suspect: bool, is_masked: bool
 ) -> tuple[dict[str, Any], tuple[str, ...]]:
@@ -315,6 +329,8 @@ def _own_columns(
     details = fields.get("details")
     masked = mask_details(details) if is_suspect and details else details
     if masked:
+        if "reason" not in own and isinstance(why := masked.get("reason"), str) and why:
+            own["reason"] = why[:REASON_MAX]
         changes = find_changes(masked)
         if changes.changed:
             # a path is joined of keys and so may look as none of them does

@@ -1,4 +1,4 @@
-"""The policy: which data class and retention class an event has, by its resource and action."""
+"""The policy: data class and retention class by resource and action, and who is for emergencies."""
 
 import hashlib
 import re
@@ -42,6 +42,13 @@ class _Rule(_Verdict):
     action: Glob = "*"
 
 
+class _Emergency(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    users: Annotated[tuple[Glob, ...], Field(max_length=RULES_MAX)] = ()
+    roles: Annotated[tuple[Glob, ...], Field(max_length=RULES_MAX)] = ()
+
+
 class _File(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -49,6 +56,7 @@ class _File(BaseModel):
         dict[Name, Annotated[int, Field(ge=1, le=YEARS_MAX)]], Field(min_length=1)
     ]
     protected: tuple[Name, ...] = ()
+    emergency: _Emergency = _Emergency()
     default: _Verdict
     rules: Annotated[tuple[_Rule, ...], Field(max_length=RULES_MAX)] = ()
 
@@ -63,13 +71,29 @@ class _File(BaseModel):
 class Policy:
     """The rules, ready to ask. `version` is a hash of the file."""
 
-    def __init__(self, rules: Sequence[tuple[str, str, Kept]], default: Kept, version: str) -> None:
+    def __init__(
+        self,
+        rules: Sequence[tuple[str, str, Kept]],
+        default: Kept,
+        version: str,
+        emergency: _Emergency,
+    ) -> None:
         self._rules = [
             (_matcher(resource), _matcher(action), kept) for resource, action, kept in rules
         ]
         self._default = default
         self.version: Final = version
         self.classify = lru_cache(maxsize=CLASSES_CACHED_MAX)(self._classify)
+        self._users = [_matcher(glob) for glob in emergency.users]
+        self._roles = [_matcher(glob) for glob in emergency.roles]
+        self.is_emergency_role = lru_cache(maxsize=CLASSES_CACHED_MAX)(self._is_emergency_role)
+
+    def is_emergency_user(self, user: str) -> bool:
+        """Say whether an account is for emergencies."""
+        return any(is_user(user) for is_user in self._users)
+
+    def _is_emergency_role(self, role: str) -> bool:
+        return any(is_role(role) for is_role in self._roles)
 
     def _classify(self, action: str, resource: str) -> Kept:
         for is_resource, is_action, kept in self._rules:
@@ -101,4 +125,5 @@ def parse_policy(name: str, content: bytes) -> Policy:
         return Kept(verdict.data_class, verdict.retention, years, is_protected)
 
     rules = [(rule.resource, rule.action, kept(rule)) for rule in file.rules]
-    return Policy(rules, kept(file.default), hashlib.sha256(content).hexdigest()[:12])
+    version = hashlib.sha256(content).hexdigest()[:12]
+    return Policy(rules, kept(file.default), version, file.emergency)

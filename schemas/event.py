@@ -98,7 +98,10 @@ class Event(BaseModel):
     on_behalf_of: Annotated[
         str | None, Field(max_length=256, description="For whom the user acted.")
     ] = None
-    reason: Annotated[str | None, Field(max_length=2048)] = None
+    reason: Annotated[
+        str | None,
+        Field(max_length=2048, description="Why; where it is absent, details.reason counts."),
+    ] = None
     details: Annotated[
         dict[str, Any] | None,
         Field(description="Parameters of the action; `before`/`after` anywhere make it a change."),

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from console.query.conditions import Conditions, Query
-from console.search.brief import WHY
 from console.search.moment import rfc3339
 from console.search.rendering import Row, render_address
 from schemas.ledger import Ledger
@@ -13,25 +12,6 @@ from schemas.tables import EVENTS
 
 PEOPLE_MAX: Final = 200  # on a page; how many there are in all is counted
 EACH_MAX: Final = 5  # reasons, people acted for, and deeds that are named of each
-BREAK_GLASS_S_MAX: Final = 2  # the details must be read for it, so it may cost so long and no more
-# As detections/rules/security/break_glass_without_ticket.yml has it.
-_GLASS_ROLES: Final = ("break-glass", "break_glass", "breakglass", "emergency", "firecall")
-_GLASS_NAMES: Final = ("break-glass", "break_glass", "breakglass", "firecall")
-_BY_NAME: Final = (
-    "multiSearchAnyCaseInsensitive(toString(role), {g_roles:Array(String)}) "
-    "OR multiSearchAnyCaseInsensitive(user, {g_names:Array(String)})"
-)
-# The raw bytes tell cheaply which details are worth a look.
-_BY_DETAILS: Final = (
-    "(position(raw, '\"break_glass\"') > 0 AND JSONExtractBool(details, 'break_glass'))"
-)
-BREAK_GLASS: Final = f"({_BY_NAME} OR {_BY_DETAILS})"
-
-
-def break_glass(found: Conditions, *, is_deep: bool = True) -> Conditions:
-    """Narrow to what was done with an account for emergencies; deep: or in a session for them."""
-    by = BREAK_GLASS if is_deep else f"({_BY_NAME})"
-    return found.also(by, g_roles=list(_GLASS_ROLES), g_names=list(_GLASS_NAMES))
 
 
 def people(found: Conditions) -> Query:
@@ -49,21 +29,14 @@ def people(found: Conditions) -> Query:
         f"groupUniqArrayIf({EACH_MAX})(on_behalf_of, on_behalf_of != '') AS for_whom, "
         f"groupUniqArray({EACH_MAX})(toString(verb)) AS verbs, "
         "IPv6NumToString(anyLast(ip_address)) AS address, "
-        "countIf(has(flags, 'off_hours')) AS off_hours, count() OVER () AS people "
+        "countIf(has(flags, 'off_hours')) AS off_hours, "
+        "countIf(has(flags, 'break_glass')) AS break_glass, "
+        "countIf(has(flags, 'break_glass') AND reason = '') AS break_glass_without_reason, "
+        "count() OVER () AS people "
         f"FROM {EVENTS} WHERE {found.where()} GROUP BY user "
         "ORDER BY events DESC, who LIMIT {rows:UInt32}"
     )
     return Query(sql, {**found.parameters, "rows": PEOPLE_MAX})
-
-
-def glass(found: Conditions, *, is_deep: bool) -> Query:
-    """Build the query for who of them broke the glass, and how often without saying why."""
-    own = break_glass(found, is_deep=is_deep)
-    sql = (
-        f"SELECT user AS who, count() AS events, countIf({WHY} = '') AS without_reason "
-        f"FROM {EVENTS} WHERE {own.where()} GROUP BY user LIMIT {{rows:UInt32}}"
-    )
-    return Query(sql, {**own.parameters, "rows": PEOPLE_MAX})
 
 
 def elsewhere(found: Conditions, user: str, part: str) -> Query:
@@ -87,9 +60,12 @@ def render_elsewhere(resource: str, row: Row) -> dict[str, Any]:
     return {"done": row["done"], "last": last, "said": said}
 
 
-def render_person(row: Row, glass_row: Row | None) -> dict[str, Any]:
+def render_person(row: Row) -> dict[str, Any]:
     """Return one line of the list."""
-    names = ("events", "done", "denied", "failed", "records", "with_reason", "off_hours")
+    names = (
+        "events", "done", "denied", "failed", "records", "with_reason", "off_hours", "break_glass",
+        "break_glass_without_reason",
+    )  # fmt: skip
     return {
         "user": row["who"],
         "role": row["a_role"] or None,
@@ -102,8 +78,6 @@ def render_person(row: Row, glass_row: Row | None) -> dict[str, Any]:
         "on_behalf_of": sorted(row["for_whom"]),
         "verbs": sorted(verb for verb in row["verbs"] if verb),
         "ip_address": render_address(row["address"]),
-        "break_glass": glass_row["events"] if glass_row else 0,
-        "break_glass_without_reason": glass_row["without_reason"] if glass_row else 0,
     }
 
 

@@ -12,7 +12,7 @@ from console.pages.page import Page, Table, page
 from console.query.conditions import Conditions
 from console.query.scope import scoped
 from console.query.write import and_, term
-from console.search.asking import ledger_now, maybe
+from console.search.asking import ledger_now
 from console.search.period import ALL, CHOICES, DEFAULT, Period, PeriodAsked
 from console.web.context import Api, Asked, saw
 
@@ -66,21 +66,16 @@ async def show_access(api: Asked, asked: Annotated[AccessAsked, Query()]) -> Pag
 async def _answer(api: Api, asked: AccessAsked, period: Period) -> dict[str, Any]:
     found = period.narrow(_of(scoped(api.principal), asked))
     one = found.also("user = {a_user:String}", a_user=asked.user)
-    # the details of a few events can be read for a mark of an emergency, those of all can't
-    is_deep = bool(asked.resource_id or asked.user)
-    glass_query = access_list.glass(one if asked.user else found, is_deep=is_deep)
-    rows, glass, own, ledger, elsewhere = await asyncio.gather(
+    rows, own, ledger, elsewhere = await asyncio.gather(
         api.reader.rows(access_list.people(found)),
-        maybe(api.reader, glass_query, access_list.BREAK_GLASS_S_MAX),
         api.reader.rows(access_list.people(one)) if asked.user else _nobody(),
         ledger_now(api),
         _elsewhere(api, asked, period),
     )
-    broke = {row["who"]: row for row in glass or ()}
-    people = [access_list.render_person(row, broke.get(row["who"])) for row in rows]
+    people = [access_list.render_person(row) for row in rows]
     total = rows[0]["people"] if rows else 0
     said = access_list.Asked(asked.said, period.words, access_list.proof_of(ledger))
-    person = access_list.render_person(own[0], broke.get(asked.user)) if own else None
+    person = access_list.render_person(own[0]) if own else None
     query = _query(asked, period)
     return {
         "people": [
@@ -89,8 +84,6 @@ async def _answer(api: Api, asked: AccessAsked, period: Period) -> dict[str, Any
         "total": total,
         "person": person,
         "elsewhere": elsewhere,
-        "break_glass_known": glass is not None,
-        "break_glass_deep": is_deep,
         "query": query,
         "yes": bool(person and person["done"]) if asked.user else bool(total),
         "verdict": access_list.verdict(asked.user, said, person, total - bool(person))

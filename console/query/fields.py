@@ -74,6 +74,7 @@ IS: Final[Mapping[str, str]] = MappingProxyType(
     }
 )
 FLAGS: Final = (
+    "break_glass",
     "canary",
     "changes_cut",
     "delayed",
@@ -240,7 +241,7 @@ _FIELDS: Final = (
         ("rules",),
         example="rule:retention_shortened",
     ),
-    _text("reason", "why, in the user's words", "reason:*urgent*"),
+    _text("reason", "why, as the event or its details say", "reason:*urgent*"),
     _text("on_behalf_of", "for whom the user acted", "on_behalf_of:jane.doe@company.com"),
     _text("event", "its id", "event:HHiSBQq0-0-2", column="event_id",
           aliases=("event_id", "id")),

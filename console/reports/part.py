@@ -7,7 +7,6 @@ from typing import Final, NamedTuple
 from console.entities.diff import changes_of
 from console.query.conditions import Conditions, Query
 from console.query.write import and_, term
-from console.search.brief import WHY
 from console.search.moment import rfc3339
 from console.search.period import Period
 from console.search.rendering import Row, render_address
@@ -87,7 +86,7 @@ def newest(found: Conditions, extra: str = "") -> Listing:
     columns = (
         "event_id, toUnixTimestamp64Micro(occurred) AS occurred_us, user, role, action, "
         "result AS result_name, resource, resource_id, IPv6NumToString(ip_address) AS address, "
-        f"changed, before, after, {WHY} AS why, incarnation, partition, offset"
+        "changed, before, after, reason AS why, incarnation, partition, offset"
     )
     return Listing(found, f"{columns}, {extra}" if extra else columns, ROWS_MAX + 1)
 

@@ -6,7 +6,6 @@ Evidence for HIPAA 164.312(b), audit controls, and 164.308(a)(1)(ii)(D), review 
 from collections.abc import Sequence
 from typing import Final
 
-from console.entities.access_list import break_glass
 from console.query.write import term
 from console.reports.access_control_log import parts as watching
 from console.reports.part import (
@@ -25,7 +24,6 @@ from console.reports.part import (
     what,
     who,
 )
-from console.search.brief import WHY
 from console.search.rendering import Row
 from schemas.report import Cell, ReportSection, ReportTable
 
@@ -36,6 +34,7 @@ EMERGENCY: Final = "HIPAA 164.312(a)(2)(ii)"
 DISCLOSED: Final = "HIPAA 164.528"
 _PROTECTED: Final = "has(flags, 'protected')"
 _IS: Final = "is:protected"
+_GLASS: Final = "flag:break_glass"
 _LEAVES: Final = "(category = 'export' OR verb IN ('export', 'download'))"
 _LEAVES_Q: Final = "(category:export OR verb:(export OR download))"
 _WATCHING: Final = ("integrity", "alerts", "readers")
@@ -186,8 +185,8 @@ def _reasons(scope: Scope) -> Part:
 
 
 def _emergencies(scope: Scope) -> Part:
-    found = break_glass(scope.found.also(_PROTECTED))
-    sums = select(f"count() AS events, countIf({WHY} = '') AS without", found)
+    found = scope.found.also(_PROTECTED).also("has(flags, 'break_glass')")
+    sums = select("count() AS events, countIf(reason = '') AS without", found)
 
     def section(answers: Answers) -> ReportSection:
         found = one(answers["sums"])
@@ -195,10 +194,10 @@ def _emergencies(scope: Scope) -> Part:
             name="break-glass",
             title="Emergency access (break-glass)",
             controls=(EMERGENCY, AUDIT),
-            says="With accounts, roles or sessions that are for emergencies.",
+            says="Events flagged break_glass: by account, by role, or as their details say.",
             figures=(
-                figure("Accesses", found, "events", None),
-                figure("Without a reason", found, "without", None),
+                figure("Accesses", found, "events", scope.q(_IS, _GLASS)),
+                figure("Without a reason", found, "without", scope.q(_IS, _GLASS, "-has:reason")),
             ),
             tables=(event_table("Emergency accesses, newest first", answers["listed"]),),
         )

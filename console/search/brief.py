@@ -12,11 +12,10 @@ from console.search.rendering import Row, render_address
 from schemas.tables import EVENTS
 
 OLDEST_FIRST: Final = ORDER.replace(" DESC", "")
-WHY: Final = "if(reason != '', reason, JSONExtractString(details, 'reason'))"
-BRIEF_SELECT: Final = f"""
+BRIEF_SELECT: Final = """
     event_id, toUnixTimestamp64Micro(occurred) AS occurred_us, tenant, user, role, on_behalf_of,
     action, result AS result_name, resource, resource_id, IPv6NumToString(ip_address) AS address,
-    session_id, source, {WHY} AS why, category, verb, changed, before, after, data_class,
+    session_id, source, reason AS why, category, verb, changed, before, after, data_class,
     severity AS severity_name, risk_score, flags, rules, incarnation, partition, offset
 """
 FAILED: Final = ("failure", "denied", "error")

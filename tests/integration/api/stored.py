@@ -57,6 +57,11 @@ def line(raw: bytes, offset: int, **extra: Any) -> bytes:
     said = json.loads(raw)
     names = set(EVENT_COLUMNS) & set(said) - {"details"}
     row = {name: said[name] for name in names if said[name] is not None}
+    details = said.get("details") or {}
+    if isinstance(why := details.get("reason"), str):
+        row.setdefault("reason", why)
+    if details.get("break_glass"):
+        row["flags"] = [*row.get("flags", ()), "break_glass"]
     row |= {
         "tenant": said.get("tenant", "default"),
         "occurred": said["timestamp"].replace("T", " ").rstrip("Z"),

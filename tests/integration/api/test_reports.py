@@ -99,7 +99,7 @@ def reported(store: Store) -> Iterator[None]:
         chart(820, "view", reason="treatment"),
         chart(821, "view", ("off_hours",), user="tim"),
         chart(822, "delete", user="tim", reason="asked by the patient"),
-        chart(823, "view", user="firecall-1"),
+        chart(823, "view", ("break_glass",), user="firecall-1"),
         one(
             824,
             "data.export.completed",

@@ -127,3 +127,55 @@ def test_versions_name_every_lookup_and_setting() -> None:
     assert make_stage(Silent(), late_ms_min=1).versions != stage.versions
     assert make_stage(Silent(), delayed_ms_min=1).versions != stage.versions
     assert make_stage(Silent(), is_strict=True).versions != stage.versions
+
+
+@pytest.mark.parametrize(
+    ("said", "is_flagged"),
+    [
+        ({"user": "BreakGlass-1@company.com"}, True),
+        ({"role": "emergency-admin"}, True),
+        ({"details": {"break_glass": True}}, True),
+        ({"user": "firecall", "role": "firecall", "details": {"break_glass": True}}, True),
+        ({"user": "emergency-desk@company.com"}, False),
+        ({"details": {"break_glass": False}}, False),
+        ({"details": {"break_glass": "no"}}, False),
+        ({}, False),
+    ],
+)
+def test_what_is_done_in_an_emergency_is_flagged_once(
+    said: dict[str, object], is_flagged: bool
+) -> None:
+    flags = row_of(make_stage(), LOGIN | said).get("flags", [])
+    assert flags.count("break_glass") == is_flagged
+
+
+def test_the_role_of_the_directory_counts_where_the_event_names_none() -> None:
+    people = {"jane": Person(role="firecall")}
+    lookups = Lookups(default_policy(), directory=Directory(people, "d"))
+    for said, is_flagged in (({}, True), ({"role": "agent"}, False)):
+        event = LOGIN | {"user": "jane"} | said
+        flags = Enricher(lookups, Terms()).enrich(event, orjson.dumps(event), 0)[3]
+        assert ("break_glass" in flags) == is_flagged
+
+
+@pytest.mark.parametrize(
+    ("said", "reason"),
+    [
+        ({"details": {"reason": "audit 17"}}, "audit 17"),
+        ({"reason": "own", "details": {"reason": "other"}}, "own"),
+        ({"details": {"reason": "x" * 3_000}}, "x" * 2_048),
+        ({"details": {"reason": {"text": "no text"}}}, None),
+        ({"details": {"reason": ""}}, None),
+    ],
+)
+def test_the_reason_in_the_details_counts_where_the_event_has_none(
+    said: dict[str, object], reason: str | None
+) -> None:
+    assert row_of(make_stage(), LOGIN | said).get("reason") == reason
+
+
+def test_a_secret_in_the_reason_of_the_details_is_masked_in_the_column_too() -> None:
+    secret = "AKIA" + "IOSFODNN7EXAMPLE"
+    row = row_of(make_stage(), LOGIN | {"details": {"reason": f"key {secret}"}})
+    assert secret not in row["reason"]
+    assert row["reason"].startswith("key ")

@@ -72,3 +72,17 @@ def test_a_wrong_file_is_refused_by_name(content: bytes, names: str) -> None:
         parse_policy("p.yml", content)
     assert "p.yml" in str(caught.value)
     assert names in str(caught.value)
+
+
+def test_a_policy_without_emergencies_knows_none() -> None:
+    policy = parse_policy("p.yml", SMALL)
+    assert not policy.is_emergency_user("break-glass")
+    assert not policy.is_emergency_role("firecall")
+
+
+def test_emergencies_are_globs_over_the_whole_name() -> None:
+    policy = parse_policy("p.yml", SMALL + b"emergency: {users: [fire*], roles: ['*-on-call']}")
+    assert policy.is_emergency_user("FIRE-1")
+    assert not policy.is_emergency_user("ceasefire")
+    assert policy.is_emergency_role("admin-on-call")
+    assert not policy.is_emergency_role("on-call")
