@@ -1,7 +1,7 @@
 """Everything of one user, address, session or resource: the questions, and answers as data. Pure.
 
-What is counted by value is counted over the newest `COUNTED_MAX` events of the period, in one
-pass; the page says so where there are more. First and last seen are exact and of all time.
+What is counted is counted over the newest `COUNTED_MAX` events of the period, in one pass; the
+page says so where there are more. First and last seen are exact and of all time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,8 +15,8 @@ from console.search.period import Period
 from console.search.rendering import Row, render_address
 from schemas.tables import ALERTS, EVENTS
 
-COUNTED_MAX: Final = 20_000  # 90 ms of 10,000,000 rows; a hundred thousand take 160 to 360
-TOTAL_MAX: Final = 100_000  # events counted one by one; beyond, "over 100,000" says enough
+COUNTED_MAX: Final = 10_000  # spread over 10,000,000 rows they take some 300 ms
+MANY: Final = COUNTED_MAX + 1  # as many as are looked for, to know that there are more
 TOP_MAX: Final = 10  # values listed of each field
 SESSIONS_MAX: Final = 10
 ALERTS_MAX: Final = 10
@@ -51,6 +51,12 @@ _FACETS: Final = (
     Facet("role", "Roles", "toString(role)"),
     Facet("severity", "Severities", "toString(severity)"),
 )
+# What changes a resource without saying from what to what.
+CHANGE_VERBS: Final = (
+    "create", "delete", "update", "grant", "revoke", "enable", "disable", "connect", "disconnect",
+    "rotate", "deactivate", "reset", "restore", "rename", "move", "archive",
+)  # fmt: skip
+CHANGING: Final = "(notEmpty(changed) OR verb IN {h_verbs:Array(String)})"
 _OWN: Final[Mapping[Kind, frozenset[str]]] = {  # what a page need not count: it is one thing there
     "user": frozenset({"user", "session"}),
     "address": frozenset({"ip", "asn", "country"}),
@@ -68,17 +74,17 @@ class Entity:
     part: str = ""
 
     def narrow(self, found: Conditions) -> Conditions:
-        """Return the conditions and that an event is of this one."""
+        """Return the conditions behind that an event is of this one, the rarest first."""
         if self.kind == "user":
-            return found.also("user = {e_user:String}", e_user=self.name)
+            return found.behind("user = {e_user:String}", e_user=self.name)
         if self.kind == "session":
-            return found.also("session_id = {e_session:String}", e_session=self.name)
+            return found.behind("session_id = {e_session:String}", e_session=self.name)
         if self.kind == "address":
-            return found.also("ip_address = toIPv6({e_ip:String})", e_ip=self.name)
-        found = found.also("resource = {e_resource:String}", e_resource=self.name)
+            return found.behind("ip_address = toIPv6({e_ip:String})", e_ip=self.name)
+        found = found.behind("resource = {e_resource:String}", e_resource=self.name)
         if not self.part:
             return found
-        return found.also("resource_id = {e_part:String}", e_part=self.part)
+        return found.behind("resource_id = {e_part:String}", e_part=self.part)
 
     @property
     def query(self) -> str:
@@ -88,13 +94,13 @@ class Entity:
 
 
 def total(found: Conditions, entity: Entity) -> Query:
-    """Build the query for how many events there are, up to `TOTAL_MAX`."""
+    """Build the query for how many events there are, up to `MANY`."""
     own = entity.narrow(found)
     sql = (
         f"SELECT count() AS events FROM (SELECT user FROM {EVENTS} WHERE {own.where()} "
         "LIMIT {rows:UInt32})"
     )
-    return Query(sql, {**own.parameters, "rows": TOTAL_MAX})
+    return Query(sql, {**own.parameters, "rows": MANY})
 
 
 def edge(found: Conditions, entity: Entity, *, is_first: bool) -> Query:
@@ -108,13 +114,21 @@ def edge(found: Conditions, entity: Entity, *, is_first: bool) -> Query:
     return Query(sql, own.parameters)
 
 
-def counts(found: Conditions, entity: Entity, step_s: int) -> Query:
-    """Build the one query that counts every facet, hour and bucket of the newest events."""
+def are_few(events: int) -> bool:
+    """Say whether so many events are so few that all of them are counted."""
+    return events < MANY
+
+
+def counts(found: Conditions, entity: Entity, step_s: int, events: int) -> Query:
+    """Build the one query that counts every facet, hour and bucket of the newest events.
+
+    A few `events` are read whole, on all cores, which reading from the newest on can't be.
+    """
     own = entity.narrow(found)
     facets = ", ".join(f"{_top(facet.sql)} AS f_{facet.field}" for facet in facets_of(entity.kind))
     bucket = f"intDiv(toUnixTimestamp(occurred), {step_s})"
     sql = (
-        f"SELECT count() AS counted, max(risk_score) AS risk_max, "
+        f"SELECT count() AS counted, countIf({CHANGING}) AS changes, max(risk_score) AS risk_max, "
         f"toUnixTimestamp64Micro(min(occurred)) AS counted_from_us, {facets}, "
         f"{_top('f', 'flags')} AS f_flag, {_top('f', 'rules')} AS f_rule, "
         f"sumMap(map(toUInt16((toDayOfWeek(occurred) - 1) * 24 + toHour(occurred)), "
@@ -123,9 +137,10 @@ def counts(found: Conditions, entity: Entity, step_s: int) -> Query:
         f"sumMap(map(toUInt32({bucket}), toUInt64(1))) AS buckets "
         "FROM (SELECT occurred, result, category, action, user, resource, resource_id, ip_address, "
         "geo_country, geo_asn, geo_as_name, client, session_id, role, severity, risk_score, flags, "
-        f"rules FROM {EVENTS} WHERE {own.where()} ORDER BY {_NEWEST} LIMIT {{counted:UInt32}})"
+        f"rules, verb, changed FROM {EVENTS} WHERE {own.where()}"
+        f"{'' if are_few(events) else f' ORDER BY {_NEWEST} LIMIT {COUNTED_MAX}'})"
     )
-    return Query(sql, {**own.parameters, "counted": COUNTED_MAX})
+    return Query(sql, {**own.parameters, "h_verbs": list(CHANGE_VERBS)})
 
 
 def sessions(found: Conditions, entity: Entity) -> Query:
@@ -203,6 +218,7 @@ def render_counts(row: Row, entity: Entity, step_s: int) -> dict[str, Any]:
     ]
     return {
         "counted": row["counted"],
+        "changes": row["changes"],
         "counted_from": rfc3339(row["counted_from_us"]) if row["counted"] else None,
         "risk_max": row["risk_max"],
         "facets": [facet for facet in facets if facet["values"]],

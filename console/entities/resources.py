@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from console.entities.diff import ABSENT, named, read, text_of
+from console.entities.everything import CHANGE_VERBS, CHANGING
 from console.entities.timeline import LOUD
 from console.query.conditions import Conditions, Query
 from console.search.brief import FAILED
@@ -17,16 +18,11 @@ LISTED_MAX: Final = 200  # resources, where none is asked for
 PATHS_MAX: Final = 200
 SHORT_LINES: Final = 2  # paths of a change in one line
 SHORT_MAX: Final = 60  # characters of each side there
-# What changes a resource without saying from what to what.
-VERBS: Final = (
-    "create", "delete", "update", "grant", "revoke", "enable", "disable", "connect", "disconnect",
-    "rotate", "deactivate", "reset", "restore", "rename", "move", "archive",
-)  # fmt: skip
 
 
 def changing(found: Conditions) -> Conditions:
     """Narrow to events that changed something, or tried to."""
-    return found.also("(notEmpty(changed) OR verb IN {h_verbs:Array(String)})", h_verbs=list(VERBS))
+    return found.also(CHANGING, h_verbs=list(CHANGE_VERBS))
 
 
 def steps(found: Conditions, at_us: int, *, is_before: bool) -> Query:

@@ -14,6 +14,7 @@ from console.query.scope import scoped
 from console.query.write import and_, term
 from console.search.asking import ledger_now
 from console.search.period import ALL, CHOICES, DEFAULT, Period, PeriodAsked
+from console.search.reading import BY_ALL
 from console.web.context import Api, Asked, saw
 
 routes: Final = APIRouter()
@@ -67,8 +68,8 @@ async def _answer(api: Api, asked: AccessAsked, period: Period) -> dict[str, Any
     found = period.narrow(_of(scoped(api.principal), asked))
     one = found.also("user = {a_user:String}", a_user=asked.user)
     rows, own, ledger, elsewhere = await asyncio.gather(
-        api.reader.rows(access_list.people(found)),
-        api.reader.rows(access_list.people(one)) if asked.user else _nobody(),
+        api.reader.rows(access_list.people(found), BY_ALL),
+        api.reader.rows(access_list.people(one), BY_ALL) if asked.user else _nobody(),
         ledger_now(api),
         _elsewhere(api, asked, period),
     )
@@ -95,7 +96,7 @@ async def _answer(api: Api, asked: AccessAsked, period: Period) -> dict[str, Any
 def _of(found: Conditions, asked: AccessAsked) -> Conditions:
     if asked.resource:
         return Entity("resource", asked.resource, asked.resource_id).narrow(found)
-    return found.also("resource_id = {e_part:String}", e_part=asked.resource_id)
+    return found.behind("resource_id = {e_part:String}", e_part=asked.resource_id)
 
 
 def _query(asked: AccessAsked, period: Period) -> str:
@@ -113,7 +114,9 @@ async def _elsewhere(api: Api, asked: AccessAsked, period: Period) -> dict[str, 
     if not (asked.resource and asked.resource_id and asked.user):
         return None
     found = period.narrow(Entity("resource", asked.resource).narrow(scoped(api.principal)))
-    rows = await api.reader.rows(access_list.elsewhere(found, asked.user, asked.resource_id))
+    rows = await api.reader.rows(
+        access_list.elsewhere(found, asked.user, asked.resource_id), BY_ALL
+    )
     return access_list.render_elsewhere(asked.resource, rows[0])
 
 

@@ -12,10 +12,10 @@ from console.pages.page import Page, Table, page
 from console.query.conditions import Conditions
 from console.query.scope import scoped
 from console.query.write import and_, term
-from console.search.brief import brief, brief_rows
+from console.search.brief import NEWEST, NEWEST_OF_FEW, Way, brief, brief_rows
 from console.search.moment import rfc3339
 from console.search.period import CHOICES, Period, PeriodAsked
-from console.search.reading import IN_ORDER
+from console.search.reading import BY_ALL, IN_ORDER
 from console.web.context import Api, Asked, saw
 from console.web.problems import Refused
 
@@ -48,7 +48,7 @@ async def _show(
     api: Api, path: str, entity: Entity, asked: PeriodAsked, default: str = "30d"
 ) -> Page:
     period = asked.period(api.clock.now_ms() * 1000, default)
-    data = await portrait(api, entity, period)
+    data = await portrait(api, entity, period, await events_of(api, entity, period))
     await saw(
         api, path, {"name": entity.name, **asked.model_dump(exclude_none=True)}, data["events"]
     )
@@ -58,16 +58,28 @@ async def _show(
     return Page("entity.html", title, data, table_of(data), view)
 
 
-async def portrait(api: Api, entity: Entity, period: Period) -> dict[str, Any]:
-    """Ask all that a page of an entity shows, at once."""
+async def events_of(api: Api, entity: Entity, period: Period) -> int:
+    """Return how many events there are, up to `MANY`: it decides how the rest is asked."""
+    rows = await api.reader.rows(
+        entities.total(period.narrow(scoped(api.principal)), entity), BY_ALL
+    )
+    return int(rows[0]["events"])
+
+
+def way_to(events: int) -> Way:
+    """Return how the newest are best looked for among so many events of an entity."""
+    return NEWEST_OF_FEW if entities.are_few(events) else NEWEST
+
+
+async def portrait(api: Api, entity: Entity, period: Period, events: int) -> dict[str, Any]:
+    """Ask all that a page of an entity with so many events shows, at once."""
     found = scoped(api.principal)
     inside = period.narrow(found)
     step_s = entities.step_of(period)
     newest = brief_rows(api.reader, entity.narrow(inside), entities.NEWEST_MAX)
-    counts = entities.counts(inside, entity, step_s)
-    total, counted, seen, met, new, alerts = await asyncio.gather(
-        api.reader.rows(entities.total(inside, entity)),
-        api.reader.rows(counts, IN_ORDER),
+    counts = entities.counts(inside, entity, step_s, events)
+    counted, seen, met, new, alerts = await asyncio.gather(
+        api.reader.rows(counts, way_to(events).reading),
         _seen(api, found, entity),
         _sessions(api, inside, entity),
         newest,
@@ -79,8 +91,8 @@ async def portrait(api: Api, entity: Entity, period: Period) -> dict[str, Any]:
         "part": entity.part or None,
         "period": period.data(),
         "query": and_(entity.query, *_bounds(period)),
-        "events": total[0]["events"],
-        "events_are_more": total[0]["events"] == entities.TOTAL_MAX,
+        "events": min(events, entities.COUNTED_MAX),
+        "events_are_more": not entities.are_few(events),
         **seen,
         **entities.render_counts(counted[0], entity, step_s),
         "sessions": met,

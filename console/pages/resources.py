@@ -7,12 +7,12 @@ from fastapi import APIRouter, Query
 from pydantic import Field
 
 from console.entities import resources
-from console.entities.everything import Entity
-from console.pages.entities import portrait, shapes
+from console.entities.everything import Entity, are_few
+from console.pages.entities import events_of, portrait, shapes
 from console.pages.page import Page, Table, page
 from console.query.conditions import Conditions
 from console.query.scope import scoped
-from console.search.brief import brief, brief_rows
+from console.search.brief import NEWEST, NEWEST_OF_FEW, brief, brief_rows
 from console.search.moment import parse_moment, rfc3339
 from console.search.period import CHOICES, Period, PeriodAsked
 from console.search.reading import IN_ORDER
@@ -43,10 +43,8 @@ async def show_resource(api: Asked, asked: Annotated[ResourceAsked, Query()]) ->
     period = asked.period(now_us)
     entity = Entity("resource", asked.resource, asked.resource_id)
     own = entity.narrow(scoped(api.principal))
-    data, history, value = await asyncio.gather(
-        portrait(api, entity, period),
-        _history(api, own, period, is_marked=asked.marked),
-        _value(api, own, asked.at, now_us),
+    (data, history), value = await asyncio.gather(
+        _portrait(api, entity, period, is_marked=asked.marked), _value(api, own, asked.at, now_us)
     )
     data |= {"history": history, "value": value, "at": asked.at or None}
     await saw(api, "/resources", asked.model_dump(exclude_defaults=True), data["events"])
@@ -68,15 +66,25 @@ async def _list(api: Api, asked: ResourceAsked, period: Period) -> Page:
     return Page("resources.html", "Resources", data, table, {"choices": CHOICES})
 
 
-async def _history(api: Api, own: Conditions, period: Period, *, is_marked: bool) -> dict[str, Any]:
-    found = resources.changing(period.narrow(own))
+async def _portrait(
+    api: Api, entity: Entity, period: Period, *, is_marked: bool
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return all of a resource, and its history."""
+    events = await events_of(api, entity, period)
+    data = await portrait(api, entity, period, events)
+    found = resources.changing(period.narrow(entity.narrow(scoped(api.principal))))
     if is_marked:
         found = resources.marked(found)
-    rows = await brief_rows(api.reader, found, resources.HISTORY_MAX + 1)
+    if data["changes"] or not are_few(events):  # else all were counted, and none is a change
+        wanted = resources.HISTORY_MAX + 1
+        way = NEWEST if data["changes"] >= wanted and not is_marked else NEWEST_OF_FEW
+        rows = await brief_rows(api.reader, found, wanted, way=way)
+    else:
+        rows = []
     changes = [brief(row) for row in rows[: resources.HISTORY_MAX]]
     changes = [change | {"marked": resources.is_marked(change)} for change in changes]
     is_cut = len(rows) > resources.HISTORY_MAX
-    return {"only_marked": is_marked, "changes": changes, "is_cut": is_cut}
+    return data, {"only_marked": is_marked, "changes": changes, "is_cut": is_cut}
 
 
 async def _value(api: Api, own: Conditions, at: str, now_us: int) -> dict[str, Any] | None:

@@ -15,7 +15,7 @@ from console.pages.rendering import link
 from console.query.conditions import Conditions
 from console.query.scope import scoped
 from console.query.write import and_, between, term
-from console.search.brief import OLDEST_FIRST, brief, brief_rows
+from console.search.brief import OLDEST, brief, brief_rows
 from console.search.moment import parse_moment, rfc3339
 from console.web.context import Api, Asked, saw
 
@@ -85,7 +85,7 @@ async def show_timeline(api: Asked, asked: Annotated[TimelineAsked, Query()]) ->
             api.reader,
             timeline.between(found, at_us, until_us),
             timeline.SIDE_MAX,
-            order=OLDEST_FIRST,
+            way=OLDEST,
         ),
         _alerts(api, asked, since_us, until_us),
     )

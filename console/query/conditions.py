@@ -22,6 +22,10 @@ class Conditions(NamedTuple):
         """Return these and one more."""
         return Conditions((*self.clauses, clause), {**self.parameters, **parameters})
 
+    def behind(self, clause: str, **parameters: object) -> "Conditions":
+        """Return these behind one that few rows meet: so it is asked first, if asked in order."""
+        return Conditions((clause, *self.clauses), {**self.parameters, **parameters})
+
     def with_all(self, other: "Conditions") -> "Conditions":
         """Return these and all of the other, whose parameters have other names."""
         assert not self.parameters.keys() & other.parameters.keys(), "one would hide the other"

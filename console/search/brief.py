@@ -1,17 +1,16 @@
 """Events in brief, as pages list them: what, who, where, why, and what changed; plain JSON."""
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from console.entities.diff import changes_of
 from console.query.conditions import Conditions, Query
 from console.search.asked import COORDINATES, ORDER, to_wide
 from console.search.moment import rfc3339
-from console.search.reading import BY_KEY, IN_ORDER, Reader
+from console.search.reading import BY_ALL, BY_KEY, IN_ORDER, Reader, Settings
 from console.search.rendering import Row, render_address
 from schemas.tables import EVENTS
 
-OLDEST_FIRST: Final = ORDER.replace(" DESC", "")
 BRIEF_SELECT: Final = """
     event_id, toUnixTimestamp64Micro(occurred) AS occurred_us, tenant, user, role, on_behalf_of,
     action, result AS result_name, resource, resource_id, IPv6NumToString(ip_address) AS address,
@@ -19,6 +18,18 @@ BRIEF_SELECT: Final = """
     severity AS severity_name, risk_score, flags, rules, incarnation, partition, offset
 """
 FAILED: Final = ("failure", "denied", "error")
+
+
+class Way(NamedTuple):
+    """How rows are looked for: what comes first, and how the store reads towards it."""
+
+    order: str = ORDER
+    reading: Settings = IN_ORDER
+
+
+NEWEST: Final = Way()
+OLDEST: Final = Way(ORDER.replace(" DESC", ""))
+NEWEST_OF_FEW: Final = Way(reading=BY_ALL)  # few rows among many
 _OPTIONAL: Final = (
     "role",
     "on_behalf_of",
@@ -58,14 +69,14 @@ async def brief_rows(
     found: Conditions,
     limit: int,
     *,
-    order: str = ORDER,
+    way: Way = NEWEST,
     columns: str = BRIEF_SELECT,
 ) -> list[Row]:
-    """Return up to `limit` rows in that order: which ones first, then their columns.
+    """Return up to `limit` rows in their order: which ones first, then their columns.
 
     Other `columns` must have the coordinates incarnation, partition and offset among them.
     """
-    chosen = await reader.rows(_coordinates(found, limit, order), IN_ORDER)
+    chosen = await reader.rows(_coordinates(found, limit, way.order), way.reading)
     if not chosen:
         return []
     wide = await reader.rows(to_wide(chosen, columns), BY_KEY)

@@ -32,8 +32,16 @@ log: Final = logging.getLogger("audit.api")
 
 Settings = Mapping[str, str | int]
 NO_SETTINGS: Final[Settings] = MappingProxyType({})
-# The rows wanted are the newest: what the store would read ahead of them it reads for nothing.
-IN_ORDER: Final[Settings] = MappingProxyType({"read_in_order_use_buffering": 0})
+# The rows wanted are the newest: what the store would read ahead of them it reads for nothing, be
+# it rows or indexes.
+IN_ORDER: Final[Settings] = MappingProxyType(
+    {"read_in_order_use_buffering": 0, "use_skip_indexes_on_data_read": 1}
+)
+# The rows wanted are few among many: all cores look for them, and conditions are asked in the order
+# in which they are written; ClickHouse by itself begins with the smallest column.
+BY_ALL: Final[Settings] = MappingProxyType(
+    {"optimize_read_in_order": 0, "allow_reorder_prewhere_conditions": 0}
+)
 # The sort key finds every row, so other indexes only cost; and the few granules that they lie in
 # are shared between threads, which ClickHouse by itself does for many only.
 BY_KEY: Final[Settings] = MappingProxyType(
@@ -73,6 +81,9 @@ class Bounds:
             "max_memory_usage": self.memory_bytes_max,
             "max_bytes_before_external_sort": self.memory_bytes_max // 2,
             "optimize_read_in_order": 1,
+            # Only with indexes read beforehand the engine remembers where a condition held, which
+            # the next question of the same page asks for again.
+            "use_skip_indexes_on_data_read": 0,
         }
 
 

@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from console.access import Principal
+from console.entities import everything
 from console.ports import Read
 from runtime.clickhouse import Store
 from tests.integration.api.stored import SEED, event, line, put
@@ -103,6 +104,19 @@ async def test_history_is_newest_first_with_reasons_and_as_csv(ask: Any) -> None
     assert [change["reason"] for change in found["history"]["changes"]] == ["why 1", "why 0"]
     table = (await ask().get("/resources.csv", params={"resource": "charts_kept"})).text
     assert "90 days,7 days,why 1" in table
+
+
+async def test_more_events_than_are_counted_change_nothing_of_the_history(
+    ask: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    few = await get(ask(), "/resources.json", resource="charts_kept")
+    monkeypatch.setattr(everything, "COUNTED_MAX", 1)
+    monkeypatch.setattr(everything, "MANY", 2)
+    many = await get(ask(), "/resources.json", resource="charts_kept")
+    assert (few["events"], few["events_are_more"], few["changes"]) == (2, False, 2)
+    assert (many["events"], many["events_are_more"], many["counted"]) == (1, True, 1)
+    assert many["history"] == few["history"]
+    assert "newest 1 events" in await page(ask(), "/resources", resource="charts_kept")
 
 
 async def test_did_this_user_access_this_data_and_who_else_did(ask: Any, seen: list[Read]) -> None:

@@ -143,7 +143,7 @@ def test_versions_name_every_lookup_and_setting() -> None:
     ],
 )
 def test_what_is_done_in_an_emergency_is_flagged_once(
-    said: dict[str, object], is_flagged: bool
+    said: dict[str, object], *, is_flagged: bool
 ) -> None:
     flags = row_of(make_stage(), LOGIN | said).get("flags", [])
     assert flags.count("break_glass") == is_flagged
