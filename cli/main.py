@@ -22,6 +22,7 @@ COMMANDS: Final = {
     "search": Place("cli.read", "search", "Find events, newest first."),
     "show": Place("cli.read", "show", "Show one event whole, or one alert."),
     "searches": Place("cli.searches", "searches", "List saved searches."),
+    "sql": Place("cli.sql", "sql", "Run one SELECT on the documented views."),
     "export": Place("cli.export", "export", "Export events to a file, with its proof."),
     "alerts": Place("cli.alerts", "alerts", "List alerts, or follow them as they come."),
     "quarantine": Place("cli.quarantine", "quarantine", "Look at what was no event; replay it."),

@@ -14,12 +14,14 @@ LINE_COLUMNS: Final = ("section", "controls", "kind", "name", "value", "query")
 class Figure(View):
     """One number; `query` finds the events it counts, null where they can't be told in a query.
 
+    `page` shows what it counts where that are no events: an address such as /alerts.
     A `value` that is null was not found out; `note` says why.
     """
 
     name: str
     value: int | float | None
     query: str | None = None
+    page: str | None = None
     note: str = ""
     tone: Literal["", "good", "warn", "bad"] = ""
 
@@ -119,7 +121,8 @@ def lines_of(report: Mapping[str, Any]) -> Iterator[Sequence[Cell]]:
         title, controls = section["title"], "; ".join(section["controls"])
         for figure in section["figures"]:
             value = figure["note"] if figure["value"] is None else figure["value"]
-            yield title, controls, "figure", figure["name"], value, figure["query"]
+            found = figure["query"] or figure["page"]
+            yield title, controls, "figure", figure["name"], value, found
         for table in section["tables"]:
             for row, query in zip(table["rows"], table["queries"], strict=True):
                 yield title, controls, "row", table["title"], said_of(table, row), query

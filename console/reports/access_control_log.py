@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import isnan
 from typing import Final
+from urllib.parse import urlencode
 
 from console.alerts.queries import StatsSearch, stats_by_rule, stats_by_status
 from console.query.conditions import Conditions, Query
@@ -21,7 +22,8 @@ from console.reports.part import (
     table,
 )
 from console.search.moment import rfc3339
-from schemas.report import Figure, ReportSection, ReportTable
+from console.search.rendering import Row
+from schemas.report import Cell, Figure, ReportSection, ReportTable
 from schemas.tables import QUARANTINE
 
 _SETTINGS: Final = (
@@ -147,6 +149,7 @@ def _integrity(scope: Scope) -> Part:
         difference = Figure(
             name="Ledger difference, now",
             value=ledger.difference if ledger else None,
+            page="/health",
             note="" if ledger else "The ledger can't be asked right now.",
             tone="" if ledger is None else "bad" if ledger.difference else "good",
         )
@@ -223,8 +226,13 @@ def _alerts(scope: Scope) -> Part:
             ),
             says="What the rules found in the period, and what became of it until now.",
             figures=(
-                Figure(name="Groups of alerts", value=whole),
-                Figure(name="Still open", value=untouched, tone="warn" if untouched else "good"),
+                Figure(name="Groups of alerts", value=whole, page=_queue(asked, "any")),
+                Figure(
+                    name="Still open",
+                    value=untouched,
+                    page=_queue(asked, "open"),
+                    tone="warn" if untouched else "good",
+                ),
             ),
             tables=(
                 table(
@@ -243,19 +251,23 @@ def _alerts(scope: Scope) -> Part:
                     "By rule, the most frequent first",
                     ("Rule", "Severity", "Alerts", "Groups", "Hidden by exceptions"),
                     answers["by_rule"],
-                    lambda row: (
-                        row["title"],
-                        row["worst"],
-                        row["alerts"],
-                        row["groups"],
-                        row["suppressed"],
-                    ),
+                    _by_rule,
                     lambda row: scope.q(term("rule", row["rule_id"])),
                 ),
             ),
         )
 
     return Part(queries, section)
+
+
+def _by_rule(row: Row) -> Sequence[Cell]:
+    return row["title"], row["worst"], row["alerts"], row["groups"], row["suppressed"]
+
+
+def _queue(asked: StatsSearch, status: str) -> str:
+    """Return the page of the alerts that were counted."""
+    given = {"status": status, "since": asked.since, "until": asked.until}
+    return f"/alerts?{urlencode(given)}"
 
 
 def _settings(scope: Scope) -> Part:

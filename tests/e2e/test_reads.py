@@ -73,6 +73,11 @@ def test_health_is_green_and_sql_runs(stack: Stack) -> None:
     sql = "SELECT user, count() AS n FROM events_v1 GROUP BY user"
     answer = ask(stack, "/sql.json", sql=sql, since="2025-01-01")
     assert ["jane", 1] in answer.json()["answer"]["rows"]
+    period = ("--since", "2025-01-01", "--format", "csv")
+    for statement in (sql, "-"):
+        printed = stack.audit("sql", statement, *period, stdin=sql.encode())
+        assert "user,n" in printed
+        assert "jane,1" in printed
 
 
 def test_reads_go_on_without_kafka_and_are_in_the_log_when_it_is_back(stack: Stack) -> None:

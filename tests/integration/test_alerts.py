@@ -1,20 +1,9 @@
 """Alerts on real Kafka and a real store, to a webhook in this process: once, later, never twice."""
 
 import asyncio
-import contextlib
-import json
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import UTC, datetime
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
-from aiokafka import AIOKafkaProducer
 from prometheus_client import CollectorRegistry
 from pydantic import SecretStr
 
@@ -22,54 +11,24 @@ from consumers.alerts.service import CONDITIONS, AlertService, run_alerts
 from consumers.alerts.targets import parse_targets
 from consumers.migrate import migrate
 from runtime.clickhouse import Store
-from runtime.clock import SystemClock
 from runtime.health import Readiness
-from schemas.alert import Alert, alert_id
-
-DEADLINE_S = 60.0
-
-
-class Webhook:
-    """A receiver that remembers what it got, and can be told to refuse."""
-
-    def __init__(self) -> None:
-        self.got: list[dict[str, Any]] = []
-        self.refused = 0
-        self.status = 200
-        self.holds = threading.Event()
-        self.holds.set()
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if outer.status == 200:
-                    outer.got.append(json.loads(body))
-                else:
-                    outer.refused += 1
-                outer.holds.wait(DEADLINE_S)
-                with contextlib.suppress(OSError):  # who asked may be dead
-                    self.send_response(outer.status)
-                    self.end_headers()
-
-            def log_message(self, *_: Any) -> None:
-                """Say nothing."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"json://127.0.0.1:{self.server.server_port}/secret-path"
-        threading.Thread(target=self.server.serve_forever, daemon=True).start()
-
-    @property
-    def ids(self) -> list[str]:
-        return [one["alert_id"] for one in self.got]
+from tests.integration.alerting import (
+    Webhook,
+    alert,
+    make_topic,
+    outcomes,
+    publish,
+    receiving,
+    running,
+    stored,
+    until,
+)
 
 
 @pytest.fixture
 def webhook() -> Iterator[Webhook]:
-    hook = Webhook()
-    yield hook
-    hook.server.shutdown()
-    hook.server.server_close()
+    with receiving() as hook:
+        yield hook
 
 
 @pytest.fixture(scope="module")
@@ -79,90 +38,9 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield opened
 
 
-def now() -> str:
-    moment = datetime.fromtimestamp(SystemClock().now_ms() / 1000, UTC)
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def alert(name: str, **fields: Any) -> Alert:
-    return Alert.model_validate(
-        {
-            "alert_id": alert_id("rule", 1, name, "x"),
-            "rule_id": "rule",
-            "rule_version": 1,
-            "title": "Admin login failed",
-            "severity": "high",
-            "tenant": "default",
-            "group": name,
-            "summary": "admin failed to log in",
-            "user": "admin",
-            "occurred": now(),
-            "recorded": now(),
-        }
-        | fields
-    )
-
-
-async def publish(kafka: str, topic: str, *values: bytes | None) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=kafka) as producer:
-        for value in values:
-            await producer.send_and_wait(topic, value, key=b"k")
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
-    while not is_so():
-        assert time.monotonic() < deadline, "it never came"
-        await asyncio.sleep(0.02)
-
-
-def outcomes(store: Store, of: Alert) -> list[tuple[str, int, str]]:
-    rows = store.query_rows(
-        "SELECT target, attempt, toString(outcome) FROM deliveries WHERE alert_id = {id:String} "
-        "ORDER BY target, attempt",
-        {"id": of.alert_id},
-    )
-    return [(target, attempt, outcome) for target, attempt, outcome in rows]
-
-
-def stored(store: Store, of: Alert) -> int:
-    sql = "SELECT count() FROM alerts FINAL WHERE alert_id = {id:String}"
-    return int(store.query_rows(sql, {"id": of.alert_id})[0][0])
-
-
-@contextlib.asynccontextmanager
-async def running(
-    kafka: str, topic: str, store: Any, *urls: str, group: str = "", shown: list[str] | None = None
-) -> AsyncIterator[CollectorRegistry]:
-    stop, registry = asyncio.Event(), CollectorRegistry()
-    readiness = Readiness(CONDITIONS)
-    service = AlertService(
-        bootstrap=kafka,
-        store=store,
-        targets=parse_targets([SecretStr(url) for url in urls]),
-        registry=registry,
-        readiness=readiness,
-        group=group or f"group-{topic}",
-        topic=topic,
-        show=(shown if shown is not None else []).append,
-    )
-    task = asyncio.create_task(run_alerts(service, stop))
-    try:
-        await until(lambda: readiness.is_ready or task.done())
-        yield registry
-    finally:
-        stop.set()
-        await asyncio.wait_for(task, 20)
-
-
 @pytest.fixture
 async def topic(kafka: str, topic_name: str) -> str:
-    from aiokafka.admin import AIOKafkaAdminClient, NewTopic  # noqa: PLC0415
-
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-    await admin.start()
-    await admin.create_topics([NewTopic(topic_name, 2, 1)])
-    await admin.close()
+    await make_topic(kafka, topic_name)
     return topic_name
 
 
@@ -278,101 +156,6 @@ async def test_no_log_line_tells_a_targets_url(
         await until(lambda: webhook.refused >= 1)
     assert "alert not delivered" in caplog.text
     assert "secret-path" not in caplog.text
-
-
-CHILD = """
-import asyncio, signal, sys
-from prometheus_client import CollectorRegistry
-from pydantic import SecretStr
-from consumers.alerts.service import CONDITIONS, AlertService, run_alerts
-from consumers.alerts.targets import parse_targets
-from runtime.clickhouse import Store
-from runtime.health import Readiness
-kafka, topic, path, url = sys.argv[1:]
-service = AlertService(bootstrap=kafka, store=Store("chdb://" + path),
-    targets=parse_targets([SecretStr(url)]), registry=CollectorRegistry(),
-    readiness=Readiness(CONDITIONS), group="group-" + topic, topic=topic, show=print)
-async def main():
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await run_alerts(service, stop)
-asyncio.run(main())
-"""
-
-
-def child(kafka: str, topic: str, path: Path, url: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-c", CHILD, kafka, topic, str(path), url]
-    return subprocess.Popen(command, stdout=subprocess.DEVNULL)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    """An own store with tables: made elsewhere, as this process has one open already."""
-    program = (
-        "import sys; from consumers.migrate import migrate; from runtime.clickhouse import Store; "
-        "migrate(Store('chdb://' + sys.argv[1]))"
-    )
-    subprocess.run([sys.executable, "-c", program, str(tmp_path / "store")], check=True)
-    return tmp_path / "store"
-
-
-def counted(path: Path) -> list[int]:
-    program = (
-        "import sys; from runtime.clickhouse import Store; print(Store('chdb://' + sys.argv[1])"
-        ".query_rows('SELECT count(), uniqExact(alert_id) FROM alerts FINAL')[0])"
-    )
-    command = [sys.executable, "-c", program, str(path)]
-    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    return [int(number) for number in told.strip("()\n").split(",")]
-
-
-async def test_a_kill_between_attempt_and_record_sends_once_more(
-    kafka: str, topic: str, path: Path, webhook: Webhook
-) -> None:
-    webhook.holds.clear()  # the request is taken, its answer kept back
-    one, following = alert(topic), alert(topic + "following")
-    first = child(kafka, topic, path, webhook.url)
-    try:
-        await publish(kafka, topic, one.model_dump_json().encode())
-        await until(lambda: webhook.ids == [one.alert_id])
-    finally:
-        first.kill()
-        first.wait(10)
-    webhook.holds.set()
-    second = child(kafka, topic, path, webhook.url)
-    try:
-        await publish(kafka, topic, following.model_dump_json().encode())
-        await until(lambda: len(webhook.ids) == 3)
-    finally:
-        second.terminate()  # what was sent last may not be written yet
-        second.wait(10)
-    assert sorted(webhook.ids) == sorted([one.alert_id, one.alert_id, following.alert_id])
-    assert counted(path) == [2, 2]
-
-
-async def test_kills_under_load_lose_no_alert(
-    kafka: str, topic: str, path: Path, webhook: Webhook
-) -> None:
-    alerts = [alert(f"{topic}{number}") for number in range(30)]
-    kills = 0
-    service = child(kafka, topic, path, webhook.url)
-    try:
-        for number, one in enumerate(alerts):
-            await publish(kafka, topic, one.model_dump_json().encode())
-            if number in (3, 17):
-                await until(lambda: bool(webhook.got))
-                service.kill()
-                service.wait(10)
-                kills += 1
-                service = child(kafka, topic, path, webhook.url)
-        wanted = {one.alert_id for one in alerts}
-        await until(lambda: wanted <= set(webhook.ids))
-    finally:
-        service.terminate()
-        service.wait(10)
-    assert set(webhook.ids) == wanted
-    assert max(map(webhook.ids.count, wanted)) <= 1 + kills
-    assert counted(path) == [30, 30]
 
 
 async def test_a_service_that_is_cancelled_or_stopped_ends_with_kafka_away(store: Store) -> None:

@@ -1,7 +1,8 @@
 """A store for the tests of exports: uneven, hostile, with a ledger; and the office that exports."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,15 +17,17 @@ from console.export.making import Threads
 from console.export.worker import Worker
 from console.ports import Ports, Read
 from console.search.reading import Reader
+from console.search.rendering import EVENT_SELECT
 from console.state import State
 from console.web.api import Api, build_api
 from console.web.auth import ServiceToken
 from console.web.problems import Refused
 from console.web.service import is_too_broad
+from consumers.migrate import migrate
 from runtime.clickhouse import Store
 from schemas.canary import CANARY
 from schemas.console_mark import READ
-from schemas.tables import BATCHES
+from schemas.tables import BATCHES, EVENTS
 from tests.integration.api.stored import (
     INCARNATION,
     NOW_MS,
@@ -40,6 +43,10 @@ from tests.integration.api.stored import (
 OTHER = "an-older-incarnation00"
 END = 5_000
 TENANT = "acme"
+EXPORTED = (
+    "offset < 5000 AND replayed = 0 AND NOT has(flags, 'canary') AND action NOT LIKE 'audit.%'"
+    " OR replayed = 1"
+)
 FORMULAS = (
     *("=1+1", "+1", "-1", "@x", "\tx", "\rx", "=cmd|' /C calc'!A0"),
     *("\n=1+1", " =1", "  @x", "\u00a0=1", "\uff1d1"),
@@ -302,3 +309,39 @@ class Known:
     async def by_session(self, cookie: str, client: str) -> Principal | None:
         del cookie, client
         return self._principal
+
+
+@contextmanager
+def filled_store(store: Store) -> Iterator[Store]:
+    with Store(store.name, database="exports") as opened:
+        migrate(opened)
+        fill(opened)
+        yield opened
+
+
+@asynccontextmanager
+async def open_office(store: Store, folder: Path) -> AsyncIterator[Office]:
+    state = State(folder / "console.sqlite3")
+    await state.open()
+    made = Office(store, state, folder / "exports")
+    yield made
+    made.close()
+    await state.close()
+
+
+async def export(office: Office, **asked: Any) -> tuple[dict[str, Any], bytes, dict[str, Any]]:
+    """Order, work, and bring home: what is told of it, its bytes, its manifest."""
+    async with office.client() as client:
+        ordered = await client.post("/v1/exports", json=asked)
+        assert ordered.status_code == 201, ordered.text
+        await office.work()
+        shown = (await client.get(f"/v1/exports/{ordered.json()['id']}")).json()
+        assert shown["state"] == "done", shown
+        body = (await client.get(f"/v1/exports/{shown['id']}/stream")).content
+        manifest = (await client.get(f"/v1/exports/{shown['id']}/manifest")).json()
+    return shown, body, manifest
+
+
+def stored_rows(store: Store, where: str) -> list[dict[str, Any]]:
+    words = ["SELECT", EVENT_SELECT, "FROM", EVENTS, "WHERE", where]
+    return store.query(" ".join(words))

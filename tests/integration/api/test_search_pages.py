@@ -1,12 +1,10 @@
-"""The pages of search, event and saved searches on a real store: what they show, and to whom."""
+"""The pages of search on a real store: what they show, and to whom."""
 
 import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
-import orjson
 import pytest
 
 from console.access import Permission, Principal, Role
@@ -14,13 +12,23 @@ from console.ports import Read
 from console.web.auth import ServiceToken
 from runtime.clickhouse import Store
 from schemas.overview import FacetsOut, HistogramOut
-from schemas.searches import SavedSearches
-from tests.integration.api.stored import INCARNATION, SEED, TOKEN, event, line, put
+from tests.integration.api.searching import (
+    HOSTILE,
+    RETENTION,
+    data,
+    page,
+    put_pages,
+    remove_pages,
+    rows,
+)
+from tests.integration.api.stored import INCARNATION, TOKEN
 
-HOSTILE = "<script>alert(1)</script>\"'\u202egnp.exe\x1b[31m{{7*7}}"
-SOURCE = "search-pages"
-RETENTION = f"{INCARNATION[:8]}-0-2"
-MINE = {"source": SOURCE, "tenant": "pages"}
+
+@pytest.fixture(scope="module", autouse=True)
+def stored(store: Store) -> Iterator[None]:
+    put_pages(store)
+    yield
+    remove_pages(store)
 
 
 class Known(ServiceToken):
@@ -43,61 +51,8 @@ def somebody(
     return Known(Principal(name, frozenset(roles), tenant, kind="token", key="k", scope=scope))
 
 
-def _read(offset: int, *, event_id: str, flags: list[str]) -> bytes:
-    said = {"timestamp": "2025-10-10T00:00:00Z", **MINE, "user": "reader", "event_id": event_id}
-    return line(orjson.dumps(said | {"action": "audit.events.searched"}), offset, flags=flags)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def stored(store: Store) -> Iterator[None]:
-    large = {f"key_{n}": "v" * 50 for n in range(4_000)}
-    fields = ("user", "resource", "resource_id", "session_id", "reason", "role", "user_agent")
-    hostile: dict[str, Any] = dict.fromkeys(fields, HOSTILE)
-    hostile |= {"details": {HOSTILE: HOSTILE, "list": [{HOSTILE: HOSTILE}]}}
-    lines = [
-        event(900 + n, **MINE, user=f"walker{n % 3}", timestamp=f"2025-10-08T00:{n:02}:00Z")
-        for n in range(60)
-    ]
-    lines += [
-        event(970, **MINE, **{**hostile, "user": HOSTILE}, event_id=HOSTILE[:60]),
-        event(971, **MINE, user="big", details=large, event_id="big-one"),
-        event(972, **MINE, user="word", resource="w" * 1_000, details={"w": "w" * 10_000}),
-        _read(973, event_id="a-read", flags=["read"]),
-        event(974, **{**MINE, "tenant": "elsewhere"}, user="stranger", event_id="not-yours"),
-        event(975, **MINE, user="json", event_id="ends.json"),
-    ]
-    said = {**MINE, "timestamp": "2025-10-08T05:00:00Z", "user": "editor"}
-    said |= {"action": "settings.greeting.updated", "resource": "greetings"}
-    changed = {
-        "changed": ["text", "hours"],
-        "before": ['"Hello and welcome to us"', '["mon","tue"]'],
-        "after": ['"Hello and goodbye to us"', '["mon","wed"]'],
-    }
-    lines.append(line(orjson.dumps(said), 976, **changed))
-    put(store, lines, "pages")
-    yield
-    store.command("DELETE FROM events WHERE source = 'search-pages'")
-
-
-async def page(client: httpx.AsyncClient, path: str, *, status: int = 200, **asked: Any) -> str:
-    answer = await client.get(path, params=asked or None, headers={"accept": "text/html"})
-    assert answer.status_code == status, answer.text
-    assert answer.headers["content-type"].startswith("text/html")
-    return answer.text
-
-
-async def data(client: httpx.AsyncClient, path: str, **asked: Any) -> Any:
-    answer = await client.get(path, params=asked)
-    assert answer.status_code == 200, answer.text
-    return answer.json()
-
-
 def offsets(pages: list[Any]) -> list[int]:
     return [event["offset"] for one in pages for event in one["events"]]
-
-
-def rows(html: str) -> int:
-    return html.count("<tr data-row")
 
 
 async def test_the_page_shows_what_the_query_finds_and_how_to_narrow_it(
@@ -297,175 +252,11 @@ async def test_an_administrator_alone_sees_no_events(ask: Any) -> None:
         assert answer.status_code == 403, path
 
 
-async def test_the_event_page_answers_who_where_what_and_where_from(
-    ask: Any, seen: list[Read]
-) -> None:
-    html = await page(ask(), f"/events/{RETENTION}")
-
-    for text in (
-        "admin@company.com",
-        "203.0.113.42",
-        "settings.retention_policy.updated",
-        "voice_recordings",
-        "90 days",
-        "180 days",
-        "compliance requirement update",
-        "retention_shortened",
-        "DTAG",
-        "offsets 0 to 2, 3 rows",
-        "sess_xyz789",
-    ):
-        assert text in html, text
-    assert SEED[2].decode() in html.replace("&#34;", '"')
-    assert [read.path for read in seen] == ["/events/{event_id}"]
-
-
-async def test_changes_are_shown_word_by_word_and_member_by_member(ask: Any) -> None:
-    html = await page(ask(), f"/events/{INCARNATION[:8]}-0-976")
-
-    assert "<mark>welcome</mark>" in html
-    assert "<mark>goodbye</mark>" in html
-    assert "tue" in html
-    assert "wed" in html
-
-
-async def test_a_viewer_sees_the_event_and_not_its_bytes(ask: Any) -> None:
-    client = ask(authenticator=somebody("viewer"))
-    html = await page(client, "/events/0:504")
-    found = await data(client, "/events/0:504.json")
-
-    assert "As published" not in html
-    assert (found["raw"], found["raw_base64"]) == (None, None)
-    assert "As published" in await page(ask(), "/events/0:504")
-
-
-async def test_what_was_masked_is_masked_in_the_details_and_only_in_evidence_in_the_bytes(
-    ask: Any,
-) -> None:
-    viewer = ask(authenticator=somebody("viewer"))
-
-    assert "hunter2" not in await page(viewer, "/events/0:505")
-    assert "hunter2" in await page(ask(), "/events/0:505")
-
-
-@pytest.mark.parametrize("way", ["session", "user", "ip", "resource"])
-async def test_what_lies_around_an_event_is_one_click_away(ask: Any, way: str) -> None:
-    client = ask()
-    html = await page(client, f"/events/{INCARNATION[:8]}-0-1")
-    assert f"?around={way}" in html
-
-    found = await data(client, f"/events/{INCARNATION[:8]}-0-1.json", around=way)
-    near = [event["offset"] for event in found["around"]["events"]]
-    assert 1 in near
-    if way in ("session", "user"):
-        assert near == [2, 1]
-
-
-async def test_neighbours_stand_on_both_sides_in_order(ask: Any) -> None:
-    found = await data(ask(), f"/events/{INCARNATION[:8]}-0-930.json", around="user")
-    near = [event["offset"] for event in found["around"]["events"]]
-
-    assert near == list(range(954, 905, -3))
-
-
-async def test_an_id_sent_twice_leads_to_the_other_one(ask: Any) -> None:
-    html = await page(ask(), "/events/same")
-
-    assert "The same id elsewhere" in html
-    assert "/events/0:507" in html
-
-
-async def test_a_large_event_is_folded_until_all_of_it_is_asked_for(ask: Any) -> None:
-    client = ask()
-    folded = await page(client, "/events/big-one")
-    whole = await page(client, "/events/big-one", all=1)
-
-    assert len(folded) < 200_000 < len(whole)
-    assert "Show all of it" in folded
-    assert "key_3999" in whole
-    assert "key_3999" not in folded
-
-
 async def test_an_id_that_ends_like_a_form_of_the_page_is_linked_by_its_place(ask: Any) -> None:
     html = await page(ask(), "/search", q="user:json tenant:pages")
 
     assert f"/events/{INCARNATION[:8]}-0-975" in html
     assert "/events/ends.json" not in html
-
-
-async def test_an_event_that_is_not_there_is_said(ask: Any) -> None:
-    html = await page(ask(), "/events/nothing-like-it", status=404)
-
-    assert "o event that you may see has that id" in html
-
-
-@pytest.fixture
-def pair(ask: Any) -> tuple[httpx.AsyncClient, httpx.AsyncClient]:
-    return (
-        ask(authenticator=somebody("analyst", name="ann", tenant="pages")),
-        ask(authenticator=somebody("viewer", name="bob", tenant="pages")),
-    )
-
-
-async def test_a_search_is_saved_shared_renamed_and_deleted_by_its_owner(pair: Any) -> None:
-    ann, bob = pair
-    saved = {"name": "Denied <b>", "q": "-result:success risk>50", "shared": "1"}
-    answer = await ann.post("/searches", data=saved)
-    assert answer.status_code == 303
-    assert answer.headers["location"].startswith("/searches")
-    (mine,) = (await data(ann, "/searches.json"))["searches"]
-    assert (mine["own"], mine["owner"], mine["shared"]) == (True, "ann", True)
-    assert "Denied &lt;b&gt;" in await page(ann, "/searches")
-    assert "Denied &lt;b&gt;" in await page(ann, "/search")
-
-    (theirs,) = (await data(bob, "/v1/searches"))["searches"]
-    assert (theirs["own"], theirs["q"]) == (False, "-result:success risk>50")
-    for path, form in (
-        ("/searches/delete", {"search_id": mine["search_id"]}),
-        ("/searches/rename", {"search_id": mine["search_id"], "name": "taken"}),
-    ):
-        assert (await bob.post(path, data=form)).status_code == 404
-    assert (await bob.delete(f"/v1/searches/{mine['search_id']}")).status_code == 404
-
-    renamed = {"search_id": mine["search_id"], "name": "Refused"}
-    assert (await ann.post("/searches/rename", data=renamed)).status_code == 303
-    assert "Refused" in await page(ann, "/searches")
-    gone = {"search_id": mine["search_id"]}
-    assert (await ann.post("/searches/delete", data=gone)).status_code == 303
-    assert (await data(ann, "/searches.json"))["searches"] == []
-
-
-async def test_what_is_not_shared_is_seen_by_its_owner_alone(ask: Any, pair: Any) -> None:
-    ann, bob = pair
-    stranger = ask(authenticator=somebody("analyst", name="ann", tenant="elsewhere"))
-    answer = await ann.post("/v1/searches", json={"name": "own", "q": "risk>50"})
-    assert answer.status_code == 200
-    await ann.post("/v1/searches", json={"name": "ours", "q": "risk>1", "shared": True})
-
-    assert [one["name"] for one in (await data(ann, "/v1/searches"))["searches"]] == ["ours", "own"]
-    assert [one["name"] for one in (await data(bob, "/v1/searches"))["searches"]] == ["ours"]
-    assert (await data(stranger, "/v1/searches"))["searches"] == []
-
-
-async def test_a_query_that_can_not_be_read_is_not_saved(pair: Any) -> None:
-    ann, _ = pair
-    answer = await ann.post("/v1/searches", json={"name": "x", "q": "bogus:1"})
-
-    assert answer.status_code == 400
-    assert answer.json()["field"] == "q"
-    SavedSearches.model_validate(await data(ann, "/v1/searches"))
-
-
-async def test_a_name_saved_again_is_replaced_and_one_taken_is_not(pair: Any) -> None:
-    ann, _ = pair
-    for name, query in (("a", "risk>1"), ("b", "risk>2"), ("a", "risk>3")):
-        await ann.post("/v1/searches", json={"name": name, "q": query})
-    found = (await data(ann, "/v1/searches"))["searches"]
-    assert [(one["name"], one["q"]) for one in found] == [("a", "risk>3"), ("b", "risk>2")]
-
-    taken = {"search_id": found[0]["search_id"], "name": "b"}
-    assert (await ann.post("/searches/rename", data=taken)).status_code == 409
-    assert (await ann.delete(f"/v1/searches/{found[0]['search_id']}")).status_code == 204
 
 
 async def test_completion_is_there_for_pages(ask: Any, seen: list[Read]) -> None:
