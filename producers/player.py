@@ -1,6 +1,6 @@
 """Plays the sample traffic to a publisher: the past days at once, then live, for ever.
 
-The past is ordinary work; attacks are live.
+The past is ordinary work; attacks are live. The first minutes have one of each kind.
 
 A small file says how far the past was published. It is written before each batch goes out, so
 that a player killed in between leaves a few sample events out and never publishes one twice.
@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
+from heapq import merge
 from itertools import islice
 from pathlib import Path
 from typing import Any, Final, Protocol
@@ -19,7 +20,7 @@ from typing import Any, Final, Protocol
 import orjson
 
 from producers.lane import Outcome
-from producers.sample import PAST, Event, sample
+from producers.sample import PAST, Event, opening, sample
 from runtime.clock import Clock
 from schemas.errors import AuditError, Misconfigured, Unavailable
 
@@ -102,13 +103,18 @@ async def play(  # noqa: PLR0913 - each is a bound or a seam for tests
     progress = load(progress_path, seed, clock.now_ms())
     await _play_past(publisher, progress_path, progress, stop, on_fault)
     live_seed = progress.seed + 1  # its sessions must not be those of the past
+    first: Iterator[Event] = iter(())
+    if not progress.is_past_done:  # nobody has seen any of it yet
+        first = opening(live_seed, clock.now_ms())
     while not stop.is_set():
-        for event in sample(live_seed, clock.now_ms(), events_per_hour=rate_per_s * 3600):
+        live = sample(live_seed, clock.now_ms(), events_per_hour=rate_per_s * 3600)
+        for event in merge(first, live, key=_moment_ms):
             moment_ms = _moment_ms(event)
             await _sleep_until(moment_ms, clock, stop)
             if stop.is_set() or moment_ms < clock.now_ms() - _BEHIND_MS_MAX:
                 break  # the machine slept or the broker was away: go on from now
             await _publish([event], publisher, stop, on_fault)
+        first = iter(())
 
 
 async def _play_past(

@@ -9,6 +9,7 @@ import heapq
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from itertools import count
+from operator import itemgetter
 from random import Random
 from typing import Any, Final, NamedTuple
 
@@ -21,6 +22,8 @@ from schemas.catalogue import result_of
 SLOT_MS: Final = 600_000
 SLOTS_PER_SESSION_MAX: Final = 6  # no session lasts longer than an hour
 EVENTS_PER_SESSION: Final = 12  # on average, from the lengths below
+OPENING_EVERY_MS: Final = 15_000  # all attacks within two minutes
+OPENING_STEP_MS: Final = 1_500
 _FIRST_HOUR, _LAST_HOUR = 6, 20  # the detections' working hours, UTC
 _SATURDAY: Final = 5
 _SESSION_MS_MAX: Final = SLOT_MS * (SLOTS_PER_SESSION_MAX - 1)
@@ -75,6 +78,27 @@ def sample(
             yield event
         if end_ms is not None and slot_end_ms >= end_ms:
             return
+
+
+def opening(seed: int, start_ms: int) -> Iterator[Event]:
+    """Yield one attack of each kind, within minutes: so that whoever looks first finds some.
+
+    In order of their timestamps, from `start_ms` on.
+    """
+    rng = chance(f"{seed}/opening/{start_ms}")
+    moments: list[tuple[int, Event]] = []
+    for attack, begin in enumerate(ATTACKS, 1):
+        person, steps = begin(rng)
+        address, session = rng.choice(person.addresses), f"sess_{rng.getrandbits(48):012x}"
+        for number, step in enumerate(steps):
+            moment_ms = start_ms + attack * OPENING_EVERY_MS + number * OPENING_STEP_MS
+            identity = {
+                "event_id": f"sample-{seed}-opening-{start_ms}-{session[5:]}-{number}",
+                "ip_address": address,
+                "session_id": session,
+            }
+            moments.append((moment_ms, _event(moment_ms, identity, person, step)))
+    yield from (event for _, event in sorted(moments, key=itemgetter(0)))
 
 
 def _slot(seed: int, slot: int, events_per_hour: float, mix: Mix) -> Iterator[tuple[int, Event]]:

@@ -8,6 +8,7 @@ import pytest
 from producers.lane import Outcome, Receipt
 from producers.player import DAY_MS, Progress, load, play, save
 from producers.sample import Event
+from producers.sample_attacks import ATTACKS
 from schemas.errors import AuditError, BrokerUnavailable, Misconfigured
 
 pytestmark = pytest.mark.usefixtures("no_waits")
@@ -87,6 +88,21 @@ async def test_live_events_follow_the_clock(tmp_path: Path) -> None:
     assert len(live) == 20
     assert all(e["event_id"].startswith("sample-8-") for e in live)
     assert all(e["timestamp"] >= "2025-10-13T00:00:00" for e in live)
+
+
+async def test_the_first_minutes_have_one_attack_of_each_kind_and_later_starts_none(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "sample.json"
+    events = await run(path, calls=400, step_ms=200)
+    again = await run(path, calls=200, step_ms=200)
+
+    found = [event for event in events if "-opening-" in event["event_id"]]
+    assert len({event["session_id"] for event in found}) == len(ATTACKS)
+    assert max(event["timestamp"] for event in found) < "2025-10-13T00:03:00"
+    live = [event["timestamp"] for event in events if event["event_id"].startswith("sample-8-")]
+    assert live == sorted(live)
+    assert not [event for event in again if "-opening-" in event["event_id"]]
 
 
 async def test_broker_that_is_away_is_waited_for(tmp_path: Path) -> None:
