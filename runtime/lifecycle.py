@@ -21,6 +21,9 @@ EXIT_FAILED: Final = 1
 EXIT_MISCONFIGURED: Final = 2
 EXIT_INTERRUPTED: Final = 130
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
+# One wish may come twice: a parent's end is told by the system and by its pipe, Ctrl-C by the
+# terminal and by the supervisor.
+SAME_WISH_S: Final = 0.5
 
 logger = logging.getLogger(__name__)
 
@@ -54,30 +57,32 @@ async def run_until_stopped(
 ) -> None:
     """Run `work` until it ends or SIGINT or SIGTERM comes, which cancels it.
 
-    Its `finally` blocks are the orderly stop. When they take longer than `stop_timeout_s`, or a
-    second signal comes, the process exits at once: what was not acknowledged is replayed.
+    Its `finally` blocks are the orderly stop. When they take longer than `stop_timeout_s`, or
+    another signal comes more than `SAME_WISH_S` after the first, the process exits at once: what
+    was not acknowledged is replayed.
     """
     loop = asyncio.get_running_loop()
     task = asyncio.ensure_future(work)
-    signals = 0
+    told_s: float | None = None
 
     def on_signal() -> None:
-        nonlocal signals
-        signals += 1
-        if signals > 1:
+        nonlocal told_s
+        if told_s is None:
+            told_s = loop.time()
+            task.cancel()
+            loop.call_later(stop_timeout_s, os._exit, EXIT_FAILED)
+        elif loop.time() - told_s > SAME_WISH_S:
             os._exit(EXIT_INTERRUPTED)
-        task.cancel()
-        loop.call_later(stop_timeout_s, os._exit, EXIT_FAILED)
 
     for number in SIGNALS:
         loop.add_signal_handler(number, on_signal)
     try:
         await task
     except asyncio.CancelledError:
-        if not signals:
+        if told_s is None:
             raise
     finally:
-        if not signals:  # once a stop has begun its bound holds to the very end
+        if told_s is None:  # once a stop has begun its bound holds to the very end
             for number in SIGNALS:
                 loop.remove_signal_handler(number)
 

@@ -211,6 +211,39 @@ async def test_children_of_a_killed_supervisor_stop_in_order(tmp_path: Path) -> 
     await until(lambda: not is_running(pid), "the child to end")
 
 
+SLOW_TO_STOP = """
+import asyncio, sys
+from pathlib import Path
+from runtime.lifecycle import run_service
+marks = Path(sys.argv[1])
+async def work():
+    (marks / "ready").touch()
+    try:
+        await asyncio.sleep(300)
+    finally:
+        await asyncio.sleep(2)
+        (marks / "stopped").touch()
+raise SystemExit(run_service(work()))
+"""
+
+
+def slow_to_stop(marks: Path) -> "subprocess.Popen[bytes]":
+    return subprocess.Popen([sys.executable, "-c", SLOW_TO_STOP, str(marks)], cwd=ROOT)
+
+
+@pytest.mark.parametrize(("wait_s", "code"), [(0.0, 0), (1.0, 130)])
+async def test_a_wish_told_twice_is_one_and_a_later_one_ends_at_once(
+    tmp_path: Path, wait_s: float, code: int
+) -> None:
+    with slow_to_stop(tmp_path) as service:
+        await until((tmp_path / "ready").exists, "the service")
+        service.send_signal(signal.SIGTERM)
+        await asyncio.sleep(wait_s)
+        service.send_signal(signal.SIGINT)
+        assert await asyncio.to_thread(service.wait, 20) == code
+    assert (tmp_path / "stopped").exists() == (code == 0)
+
+
 def test_ctrl_c_on_the_supervisor_stops_everything(tmp_path: Path) -> None:
     with parent_of(tmp_path) as parent:
         assert parent.stdout is not None
