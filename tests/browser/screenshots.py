@@ -73,7 +73,7 @@ def main() -> int:
         headers = {"authorization": f"Bearer {token}"}
         with httpx.Client(base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30) as api:
             wait("alerts", lambda: len(_alerts(api)) >= ALERTS, WAIT_S, tell=stack.tail)
-            known = _known(_alerts(api))
+            known = _known(api, _alerts(api))
             link = api.post("/v1/people/login-links", json={}).json()["link"]
             with browsing() as browser:
                 state = _log_in(browser, link)
@@ -88,12 +88,14 @@ def _alerts(api: httpx.Client) -> list[dict[str, Any]]:
     return found
 
 
-def _known(alerts: list[dict[str, Any]]) -> Mapping[str, str]:
-    """Choose the alert to show: the worst of somebody, of the most events."""
+def _known(api: httpx.Client, alerts: list[dict[str, Any]]) -> Mapping[str, str]:
+    """Choose the alert to show: the worst of somebody, of the most events, and one of these."""
     order = ("critical", "high", "medium", "low", "info")
     named = [one for one in alerts if one["user"] and one["event_ids"]]
     best = min(named, key=lambda one: (order.index(one["severity"]), -one["event_count"]))
-    return {**best, "event_id": best["event_ids"][0], "at": best["occurred"]}
+    # an alert of correlations among each other also names what these found
+    found = (one for one in best["event_ids"] if api.get(f"/v1/events/{one}").is_success)
+    return {**best, "event_id": next(found), "at": best["occurred"]}
 
 
 def _log_in(browser: Browser, link: str) -> StorageState:
