@@ -32,7 +32,7 @@ from schemas.secrets import find_clean, mask_text
 from schemas.signal import TEXT_MAX, bound_text
 from schemas.topics import EVENTS_MESSAGE_BYTES_MAX, RECORDS_MESSAGE_BYTES_MAX
 
-PIPELINE_VERSION: Final = 2  # raise it when the same event would give another record
+PIPELINE_VERSION: Final = 3  # raise it when the same event would give another record
 FINDINGS_MAX: Final = 16  # of one event; a detector that finds more has a fault
 GRADES_CACHED_MAX: Final = 1_024  # severities times results times sets of flags
 LINE_BYTES_MAX: Final = RECORDS_MESSAGE_BYTES_MAX - 65_536  # the rest frames key and headers
